@@ -1,0 +1,64 @@
+"""Where a project keeps its runs: one folder, found upwards from the current directory."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lossbench.errors import StoreError
+
+__all__ = ["Home", "find_home"]
+
+FOLDER = ".lossbench"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one project's runs, and the places inside it."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store.duckdb"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "store.lock"
+
+    @property
+    def journals(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoint"
+
+    def checkpoint(self, run_id: str) -> Path:
+        return self.checkpoints / f"{run_id}.pt"
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            StoreError: they cannot be made or written to.
+        """
+        try:
+            for folder in (self.journals, self.checkpoints):
+                folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK):
+                    raise PermissionError(13, "Permission denied", str(folder))
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {self.root} ({error.strerror}); name a writable folder with --home or LOSSBENCH_HOME"
+            ) from error
+
+
+def find_home(named: str | Path | None = None) -> Home:
+    """The home the user named, else `LOSSBENCH_HOME`, else the nearest `.lossbench` upwards, else one here."""
+    if chosen := named or os.environ.get("LOSSBENCH_HOME"):
+        return Home(Path(chosen).expanduser().absolute())
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FOLDER).is_dir():
+            return Home(folder / FOLDER)
+    return Home(here / FOLDER)

@@ -1,0 +1,144 @@
+"""Finding presets and turning their TOML into validated values."""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lossbench import schedules
+from lossbench.errors import UsageError, unknown
+from lossbench.measures import MEASURES
+from lossbench.spec import Preset, parse_assignment
+
+__all__ = ["available", "load", "parse"]
+
+
+def available() -> dict[str, Path]:
+    """Every named preset and its file."""
+    # A wheel carries the presets inside the package, a checkout beside it.
+    package = Path(__file__).parent
+    folders = (package / "_presets", package.parent / "presets")
+    folder = next((each for each in folders if each.is_dir()), folders[0])
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> Preset:
+    """The preset of that name, or in that file, with `field=value` overrides applied.
+
+    Raises:
+        UsageError: no such preset, an unreadable file, or fields that are wrong; all mistakes in one message.
+    """
+    path = _find(name)
+    try:
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read preset {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"preset {path} is not TOML: {error}") from error
+    for override in overrides:
+        _assign(fields, *parse_assignment(override))
+    return parse({**fields, "name": path.stem}, source=str(name))
+
+
+def parse(fields: Mapping[str, Any], source: str) -> Preset:
+    """Validate plain values into a preset; `source` is what error messages call it.
+
+    Raises:
+        UsageError: any field is unknown, missing, of the wrong type or out of range; all mistakes in one message.
+    """
+    mistakes = _unknown_fields(Preset, fields)
+    try:
+        preset = TypeAdapter(Preset).validate_python(fields)
+    except ValidationError as error:
+        mistakes += [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            + ("" if each["type"] == "missing" else f", got {each['input']!r}")
+            for each in error.errors(include_url=False)
+        ]
+    else:
+        mistakes += _inconsistencies(preset)
+        if not mistakes:
+            return preset
+    if len(mistakes) == 1:
+        raise UsageError(f"preset {source}: {mistakes[0]}")
+    raise UsageError(f"preset {source} has {len(mistakes)} mistakes:\n  " + "\n  ".join(mistakes))
+
+
+def _find(name: str) -> Path:
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no preset file {name}")
+        return path
+    known = available()
+    if name not in known:
+        raise unknown("preset", name, known)
+    return known[name]
+
+
+def _assign(fields: dict[str, Any], key: str, text: str) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        inner = fields.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"field {key!r}: {table!r} is a value, not a table")
+        fields = inner
+    try:
+        fields[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        # Words such as sgd or step(50,0.1) need no quotes on a command line.
+        fields[last] = text
+
+
+def _unknown_fields(kind: type, fields: Mapping[str, Any], prefix: str = "") -> list[str]:
+    hints = typing.get_type_hints(kind)
+    known = [entry.name for entry in dataclasses.fields(kind)]
+    mistakes = []
+    for name, value in fields.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
+            mistakes.append(f"unknown field {prefix}{name}; {hint}")
+            continue
+        inner, many = _table_of(hints[name])
+        if inner is None:
+            continue
+        for each in value if many and isinstance(value, list) else [value]:
+            if isinstance(each, Mapping):
+                mistakes += _unknown_fields(inner, each, f"{prefix}{name}.")
+    return mistakes
+
+
+def _table_of(hint: Any) -> tuple[type | None, bool]:
+    """The dataclass a field holds, if it does, and whether it holds several."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return hint, False
+    for inner in typing.get_args(hint):
+        if dataclasses.is_dataclass(inner) and isinstance(inner, type):
+            return inner, not isinstance(hint, types.UnionType)
+    return None, False
+
+
+def _inconsistencies(preset: Preset) -> list[str]:
+    """Mistakes that only show once the fields are read together."""
+    mistakes = []
+    try:
+        schedule = schedules.parse(preset.optimizer.schedule)
+    except UsageError as error:
+        mistakes.append(f"optimizer.schedule: {error}")
+    else:
+        if schedule.shortest > preset.epochs:
+            mistakes.append(
+                f"optimizer.schedule: {schedule} needs at least {schedule.shortest} epochs, got {preset.epochs}"
+            )
+    if preset.metric.name not in MEASURES:
+        mistakes.append(f"metric.name: {unknown('metric', preset.metric.name, MEASURES)}")
+    if preset.optimizer.nesterov and not preset.optimizer.momentum:
+        mistakes.append("optimizer.nesterov needs optimizer.momentum above 0")
+    return mistakes

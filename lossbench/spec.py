@@ -1,0 +1,230 @@
+"""What a run is asked to do: frozen values, their canonical JSON and the keys made from it.
+
+A `RunSpec` is complete: preset, loss and seed fix every number a run computes on one machine. Two keys identify it:
+`key` names the question (same question, same key, on any machine), `recipe` names everything but loss and seed.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from lossbench.errors import UsageError
+
+__all__ = [
+    "NUMBERS_VERSION",
+    "DataSpec",
+    "LossRef",
+    "MetricRule",
+    "ModelSpec",
+    "OptimizerSpec",
+    "Preset",
+    "Published",
+    "RunSpec",
+    "differing_fields",
+    "parse_assignment",
+    "parse_loss",
+]
+
+NUMBERS_VERSION = 1
+"""Raised when the same spec comes to mean other numbers, so that old and new results never share a key."""
+
+_DOCUMENTATION = {"documentation": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """Which rows a run sees and what is done to them."""
+
+    name: str
+    limit: Annotated[int, Ge(1)] | None = None
+    """Use this many training rows, drawn by class with `split_seed`."""
+    validation: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the training rows held out for validation."""
+    test: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the rows held out for testing, for a data set published without a test split."""
+    split_seed: Annotated[int, Ge(0)] = 0
+    normalize: Literal["none", "feature", "channel", "pixel-mean"] = "none"
+    """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image."""
+    flip: bool = False
+    """Mirror each training image with probability one half."""
+    crop_padding: Annotated[int, Ge(0)] = 0
+    """Zero-pad each training image by this many pixels and crop it back at a random place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """An architecture and the options it takes."""
+
+    name: str
+    hidden: tuple[Annotated[int, Ge(1)], ...] = ()
+    """Widths of the hidden layers, for the models that let them be chosen."""
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSpec:
+    """How a gradient becomes a step."""
+
+    name: Literal["sgd", "adam", "adamw"]
+    lr: Annotated[float, Gt(0)]
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    nesterov: bool = False
+    schedule: str = "1"
+    """Factor on `lr` over the epochs, in the text of `lossbench.schedules`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """The one metric a preset is judged by, and at which epochs."""
+
+    name: str = "top1_acc"
+    at: str = "last"
+    """`last`, `mean:A-B` (epochs counted from 1, both included) or `best-val`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A figure somebody else reported; shown beside ours, never judged."""
+
+    loss: str
+    metric: str
+    value: float
+    """As a fraction, like every stored metric."""
+    spread: float | None = None
+    n: int | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """One experiment: everything but the loss and the seed."""
+
+    name: str
+    title: str = field(default="", metadata=_DOCUMENTATION)
+    cites: tuple[str, ...] = field(default=(), metadata=_DOCUMENTATION)
+    data: DataSpec
+    model: ModelSpec
+    epochs: Annotated[int, Ge(1)]
+    batch_size: Annotated[int, Ge(1)]
+    optimizer: OptimizerSpec
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    metric: MetricRule = field(default=MetricRule(), metadata=_DOCUMENTATION)
+    published: tuple[Published, ...] = field(default=(), metadata=_DOCUMENTATION)
+
+
+@dataclass(frozen=True, slots=True)
+class LossRef:
+    """A loss by name, with the knobs that differ from its defaults.
+
+    `code` is the source text of a user's own function, so that the reference stays whole when the file changes.
+    """
+
+    name: str
+    knobs: tuple[tuple[str, str], ...] = ()
+    code: str | None = None
+
+    def __str__(self) -> str:
+        label = self.name if self.code is None else f"{self.name}@{_digest(self.code)[:8]}"
+        return label + (":" if self.knobs else "") + ",".join(f"{knob}={text}" for knob, text in self.knobs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One cell of the bench: a preset, a loss and a seed."""
+
+    preset: Preset
+    loss: LossRef
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)]
+    numbers_version: int
+
+    @property
+    def key(self) -> str:
+        """12 hexadecimal digits that name this question on any machine."""
+        return _digest(_canonical_json(self))[:12]
+
+    @property
+    def recipe(self) -> str:
+        """12 hexadecimal digits that name everything but loss and seed."""
+        return _digest(_canonical_json([self.preset, self.numbers_version]))[:12]
+
+    def resolved(self) -> dict[str, Any]:
+        """Every field, defaults and documentation included, as plain JSON values."""
+        plain = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {**plain, "loss": {**plain["loss"], "text": str(self.loss)}}
+
+
+def differing_fields(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two resolved specs differ."""
+    names = []
+    for name in sorted(left.keys() | right.keys()):
+        one, other = left.get(name), right.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            names += differing_fields(one, other, f"{prefix}{name}.")
+        elif one != other:
+            names.append(prefix + name)
+    return names
+
+
+def parse_assignment(text: str) -> tuple[str, str]:
+    """Split `key=value`.
+
+    Raises:
+        UsageError: there is no `=` or no key.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"{text!r} is not of the form field=value, such as optimizer.lr=0.05")
+    return key.strip(), value.strip()
+
+
+def parse_loss(text: str) -> LossRef:
+    """Read `name:knob=value,knob=value`; a comma without a following `knob=` belongs to the value before it.
+
+    Raises:
+        UsageError: the text is not of that form, or names a knob twice.
+    """
+    # A path such as ./my_loss.py:my_fn has a colon of its own, so knobs begin at the first colon whose rest holds an
+    # equals sign before any further colon.
+    match = re.fullmatch(r"(?P<name>.+?)(?::(?P<knobs>[A-Za-z_]\w*=.*))?", text.strip())
+    if match is None:
+        raise UsageError("a loss needs a name, such as ce or focal:gamma=3")
+    knobs: dict[str, str] = {}
+    for part in re.split(r",(?=[A-Za-z_]\w*=)", match["knobs"] or ""):
+        if not part:
+            continue
+        knob, value = parse_assignment(part)
+        if not value:
+            raise UsageError(f"loss {text!r}: knob {knob!r} has no value")
+        if knob in knobs:
+            raise UsageError(f"loss {text!r} sets knob {knob!r} twice")
+        knobs[knob] = value
+    return LossRef(match["name"], tuple(sorted(knobs.items())))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical_json(value: object) -> str:
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"))
+
+
+def _canonical(value: object) -> object:
+    # Fields at their default are left out, so that a new optional field leaves every earlier key as it was.
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            entry.name: _canonical(getattr(value, entry.name))
+            for entry in dataclasses.fields(value)
+            if not entry.metadata.get("documentation") and getattr(value, entry.name) != entry.default
+        }
+    if isinstance(value, (tuple, list)):
+        return [_canonical(item) for item in value]
+    return value
