@@ -1,0 +1,6 @@
+"""The command line: one module per command, each of which parses, calls one function, renders and exits."""
+
+from lossbench.cli import presets
+from lossbench.cli.app import app, main
+
+__all__ = ["app", "main", "presets"]

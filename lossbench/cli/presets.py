@@ -1,0 +1,7 @@
+"""`lossbench presets`: the experiments that can be run by name."""
+
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.app import Format, FormatOption, app

@@ -1,0 +1,46 @@
+"""What the two output streams are: width, colour, and whether a person is watching. stdout is data, stderr is talk."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = ["Screen", "complain", "emit", "note", "screen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """How to draw on one stream; `width` is None where lines may be as long as they like."""
+
+    interactive: bool
+    width: int | None
+    color: bool
+
+
+def screen(stream: TextIO | None = None) -> Screen:
+    """Look at a stream, stdout by default, and at NO_COLOR, FORCE_COLOR and TERM."""
+    stream = stream or sys.stdout
+    interactive = stream.isatty()
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return Screen(
+        interactive=interactive,
+        width=shutil.get_terminal_size().columns if interactive else None,
+        color=not plain and (interactive or bool(os.environ.get("FORCE_COLOR"))),
+    )
+
+
+def emit(text: str) -> None:
+    """Write a result to stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not an error."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def complain(text: str) -> None:
+    """Say what went wrong."""
+    print(f"lossbench: {text}", file=sys.stderr)
