@@ -89,11 +89,17 @@ def _assign(fields: dict[str, Any], key: str, text: str) -> None:
         if not isinstance(inner, dict):
             raise UsageError(f"field {key!r}: {table!r} is a value, not a table")
         fields = inner
-    try:
-        fields[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        # Words such as sgd or step(50,0.1) need no quotes on a command line.
-        fields[last] = text
+    fields[last] = _value(text)
+
+
+def _value(text: str) -> Any:
+    # Words and numbers stay text: the field's type decides what they are. Lists and quoted text are written as in TOML.
+    if text.startswith(("[", '"', "'")):
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+    return text
 
 
 def _unknown_fields(kind: type, fields: Mapping[str, Any], prefix: str = "") -> list[str]:

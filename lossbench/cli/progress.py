@@ -1,0 +1,156 @@
+"""What a person sees on stderr while runs train: bars in a terminal, lines in a pipe."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lossbench.cli.terminal import screen
+from lossbench.events import EpochDone, EpochMetrics, Event, RunEnded, RunStarted
+
+__all__ = ["follow"]
+
+QUIET_SECONDS = 10.0
+"""In a sweep, a run that goes on prints an epoch line at most this often."""
+
+VISIBLE_RUNS = 8
+"""How many runs a terminal shows at a time; the rest are counted in the first bar."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    label: str
+    epochs: int
+    from_epoch: int
+    since: float
+    spoke: float
+    epoch: int = 0
+    figures: str = ""
+
+    def take(self, metrics: EpochMetrics) -> None:
+        self.epoch = metrics.epoch
+        self.figures = _figures(metrics)
+
+    @property
+    def seconds_left(self) -> float:
+        done = self.epoch - self.from_epoch
+        return (time.monotonic() - self.since) / done * (self.epochs - self.epoch) if done else 0.0
+
+
+@contextmanager
+def follow(runs: int, *, plain: bool) -> Iterator[Callable[[Event], None]]:
+    """A function that shows each event of `runs` runs until the block ends."""
+    if plain or not screen(sys.stderr).interactive:
+        yield _lines(every_epoch=runs == 1)
+        return
+    with _bars(runs) as show:
+        yield show
+
+
+def _begin(event: RunStarted) -> _Running:
+    spec, now = event.spec, time.monotonic()
+    return _Running(
+        label=f"{spec['preset']['name']}  {spec['loss']['text']}  seed {spec['seed']}",
+        epochs=spec["preset"]["epochs"],
+        from_epoch=event.from_epoch,
+        epoch=event.from_epoch,
+        since=now,
+        spoke=now,
+    )
+
+
+def _lines(*, every_epoch: bool) -> Callable[[Event], None]:
+    running: dict[str, _Running] = {}
+
+    def show(event: Event) -> None:
+        match event:
+            case RunStarted(run_id=run_id):
+                run = running[run_id] = _begin(event)
+                resumed = f", resumed after epoch {event.from_epoch}" if event.from_epoch else ""
+                if every_epoch or resumed:
+                    _say(f"{run.label}  started as {run_id}{resumed}")
+            case EpochDone(run_id=run_id, metrics=metrics):
+                run = running[run_id]
+                run.take(metrics)
+                now = time.monotonic()
+                if every_epoch or now - run.spoke >= QUIET_SECONDS:
+                    run.spoke = now
+                    _say(_line(run))
+            case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
+                run = running.pop(run_id)
+                _say(f"{_line(run)}  {status}" + (f": {reason}" if reason else ""))
+
+    return show
+
+
+@contextmanager
+def _bars(runs: int) -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+        expand=True,
+    )
+    running: dict[str, _Running] = {}
+    tasks: dict[str, TaskID] = {}
+    ended = 0
+
+    def show(event: Event) -> None:
+        nonlocal ended
+        match event:
+            case RunStarted(run_id=run_id):
+                running[run_id] = _begin(event)
+                if len(tasks) < VISIBLE_RUNS:
+                    tasks[run_id] = bars.add_task(
+                        running[run_id].label, total=running[run_id].epochs, completed=event.from_epoch, figures=""
+                    )
+            case EpochDone(run_id=run_id, metrics=metrics):
+                running[run_id].take(metrics)
+                if run_id in tasks:
+                    bars.update(tasks[run_id], completed=metrics.epoch, figures=running[run_id].figures)
+            case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
+                run = running.pop(run_id)
+                if run_id in tasks:
+                    bars.remove_task(tasks.pop(run_id))
+                ended += 1
+                if whole is not None:
+                    bars.update(whole, completed=ended)
+                bars.console.print(
+                    f"{_line(run)}  {status}" + (f": {reason}" if reason else ""), highlight=False, markup=False
+                )
+
+    with bars:
+        whole = bars.add_task("all runs", total=runs, figures="") if runs > 1 else None
+        yield show
+
+
+def _line(run: _Running) -> str:
+    left = f"  {_clock(run.seconds_left)} left" if 0 < run.epoch < run.epochs else ""
+    return f"{run.label}  epoch {run.epoch}/{run.epochs}  {run.figures}{left}"
+
+
+def _figures(metrics: EpochMetrics) -> str:
+    values = metrics.values
+    split = "val" if "val/top1_acc" in values else "test"
+    shown = [f"loss {values['train/objective']:.4f}"] if "train/objective" in values else []
+    if f"{split}/top1_acc" in values:
+        shown.append(f"{split} top-1 {100 * values[f'{split}/top1_acc']:.2f} %")
+    return "  ".join(shown)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
