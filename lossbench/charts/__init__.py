@@ -1,0 +1,1 @@
+"""Charts: arrays to a figure, a figure to text or to a file."""

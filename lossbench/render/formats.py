@@ -1,0 +1,154 @@
+"""The formats that files and programs read: json, jsonl, csv, Markdown and LaTeX."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from lossbench.render.cells import machine, shown
+from lossbench.render.values import Column, Document, Item, Line, Table
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "csv_table",
+    "document_json",
+    "document_latex",
+    "document_markdown",
+    "json_table",
+    "jsonl_table",
+    "latex_table",
+    "markdown_table",
+    "visible",
+]
+
+SCHEMA_VERSION = 1
+"""Raised when a key of the JSON forms is renamed, removed or comes to mean something else."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def visible(table: Table) -> tuple[tuple[Column, ...], list[list[str]]]:
+    """The columns people see and their cells as text."""
+    kept = [index for index, column in enumerate(table.columns) if not column.hidden]
+    columns = tuple(table.columns[index] for index in kept)
+    return columns, [[shown(table.columns[index], row[index]) for index in kept] for row in table.rows]
+
+
+def json_table(table: Table) -> str:
+    return _json({"schema_version": SCHEMA_VERSION, "name": table.name, "rows": _records(table)})
+
+
+def jsonl_table(table: Table) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(table))
+
+
+def csv_table(table: Table) -> str:
+    """RFC 4180 but for the line ends, which are Unix ones so that `wc`, `cut` and `diff` work."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([column.key for column in table.columns])
+    writer.writerows([machine(value) for value in row] for row in table.rows)
+    return file.getvalue()
+
+
+def markdown_table(table: Table) -> str:
+    columns, cells = visible(table)
+    head = [_markdown(column.header) for column in columns]
+    rule = ["---:" if column.numeric else ":---" for column in columns]
+    body = [[_markdown(cell) for cell in row] for row in cells]
+    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
+    return "\n".join(([f"**{_markdown(table.title)}**", ""] if table.title else []) + lines) + "\n"
+
+
+def latex_table(table: Table) -> str:
+    """A `tabular` for the booktabs package."""
+    columns, cells = visible(table)
+    spec = "".join("r" if column.numeric else "l" for column in columns)
+    lines = [f"% {table.title}"] if table.title else []
+    lines += [
+        rf"\begin{{tabular}}{{{spec}}}",
+        r"\toprule",
+        _latex_row(column.header for column in columns),
+        r"\midrule",
+    ]
+    lines += [_latex_row(row) for row in cells]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def document_json(document: Document) -> str:
+    sections = [
+        {
+            "heading": section.heading,
+            "lines": [text for item in section.body if (text := _text(item)) is not None],
+            "tables": [
+                {"name": item.name, "title": item.title, "rows": _records(item)}
+                for item in section.body
+                if isinstance(item, Table)
+            ],
+        }
+        for section in document.sections
+    ]
+    return _json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "title": document.title,
+            "sections": sections,
+            "name": document.records.name,
+            "rows": _records(document.records),
+        }
+    )
+
+
+def document_markdown(document: Document) -> str:
+    parts = [f"# {_markdown(document.title)}\n"]
+    for section in document.sections:
+        parts.append(f"## {_markdown(section.heading)}\n")
+        for item in section.body:
+            parts.append(markdown_table(item) if isinstance(item, Table) else f"{_markdown(_text(item) or '')}\n")
+    return "\n".join(parts)
+
+
+def document_latex(document: Document) -> str:
+    parts = [f"% {document.title}\n"]
+    for section in document.sections:
+        parts.append(rf"\paragraph{{{_latex(section.heading)}}}" + "\n")
+        for item in section.body:
+            parts.append(latex_table(item) if isinstance(item, Table) else f"{_latex(_text(item) or '')}\n")
+    return "\n".join(parts)
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    keys = [column.key for column in table.columns]
+    return [dict(zip(keys, map(machine, row), strict=True)) for row in table.rows]
+
+
+def _text(item: Item) -> str | None:
+    match item:
+        case str():
+            return item
+        case Line(text=text):
+            return text
+    return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _markdown(text: str) -> str:
+    for sign in "\\|*_`<":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(map(_latex, cells)) + r" \\"
