@@ -2,10 +2,11 @@
 
 import dataclasses
 import difflib
+import json
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from lossbench.errors import UsageError, unknown
 from lossbench.measures import MEASURES
 from lossbench.spec import Preset, parse_assignment
 
-__all__ = ["available", "load", "parse"]
+__all__ = ["available", "describe", "load", "parse"]
 
 
 def available() -> dict[str, Path]:
@@ -44,6 +45,20 @@ def load(name: str, overrides: Iterable[str] = ()) -> Preset:
     for override in overrides:
         _assign(fields, *parse_assignment(override))
     return parse({**fields, "name": path.stem}, source=str(name))
+
+
+def describe(name: str, overrides: Sequence[str] = ()) -> str:
+    """A preset's own text; with overrides, every field it then has, without the comments.
+
+    Raises:
+        UsageError: as `load` does.
+    """
+    preset = load(name, overrides)
+    if not overrides:
+        return _find(name).read_text(encoding="utf-8")
+    fields = dataclasses.asdict(preset)
+    del fields["name"]  # a preset file is named by its file
+    return "\n".join(_toml(fields))
 
 
 def parse(fields: Mapping[str, Any], source: str) -> Preset:
@@ -80,6 +95,16 @@ def _find(name: str) -> Path:
     if name not in known:
         raise unknown("preset", name, known)
     return known[name]
+
+
+def _toml(fields: Mapping[str, Any], table: str = "") -> list[str]:
+    values = {name: value for name, value in fields.items() if not isinstance(value, Mapping) and value is not None}
+    # JSON writes strings, numbers, booleans and lists of them as TOML does; published figures are left to the file.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if name != "published"]
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{table}{name}]", *_toml(value, f"{table}{name}.")]
+    return lines
 
 
 def _assign(fields: dict[str, Any], key: str, text: str) -> None:

@@ -4,13 +4,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lossbench import __version__
 from lossbench.cli import terminal
 from lossbench.errors import ExitCode, LossbenchError
+
+if TYPE_CHECKING:
+    from lossbench.render import Table
 
 __all__ = [
     "DataDirOption",
@@ -23,6 +26,7 @@ __all__ = [
     "WhereOption",
     "app",
     "main",
+    "show",
 ]
 
 # Plain help reads the same in a terminal and in a pipe, and starts twice as fast as the boxed one.
@@ -99,6 +103,14 @@ def root(
       lossbench compare
       lossbench plot
     """
+
+
+def show(table: "Table", format: Format) -> None:
+    """Print a table to stdout in the form the stream and the user ask for."""
+    from lossbench import render
+
+    screen = terminal.screen()
+    terminal.emit(render.table(table, format, width=screen.width, color=screen.color))
 
 
 def main() -> None:
