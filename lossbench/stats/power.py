@@ -1,0 +1,79 @@
+"""What a number of seeds can show, and how many it takes."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+__all__ = ["detectable", "power", "runs_for_superiority", "seeds_needed"]
+
+MOST_SEEDS = 1_000_000
+
+
+def power(delta: float, se: float, df: float, alpha: float = 0.05) -> float:
+    """Chance that a two-sided t test at level `alpha` sees a true difference `delta`.
+
+    P(|T| > t_{1 - alpha/2, df}),   T noncentral t with df and nc = delta / se
+    """
+    limit = float(special.stdtrit(df, 1 - alpha / 2))
+    shift = abs(delta) / se
+    # Where the distribution function underflows, scipy's series gives nan instead of 0.
+    below, above = np.nan_to_num(special.nctdtr(df, shift, [-limit, limit]))
+    return float(1 - above + below)
+
+
+def detectable(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
+    """The smallest true difference seen with chance `target`: MDE80 at the default; nan without spread or data."""
+    if not (se > 0 and df >= 1):
+        return math.nan
+    return _detectable_in_errors(df, alpha, target) * se
+
+
+@lru_cache(maxsize=4096)
+def _detectable_in_errors(df: float, alpha: float, target: float) -> float:
+    low, high = 0.0, 1.0
+    while power(high, 1.0, df, alpha) < target:
+        high *= 2
+    # Power grows with the difference, so halving finds the one place where it passes the target.
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if power(middle, 1.0, df, alpha) < target else (low, middle)
+    return high
+
+
+def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0.8, *, paired: bool = True) -> int:
+    """The smallest number of seeds per loss, 3 or more, whose power at `delta` reaches `target`.
+
+    Args:
+        sd: standard deviation of the difference of two runs; of s_a^2 + s_b^2 where seeds do not pair.
+        delta: difference to be seen, in the units of `sd`, > 0.
+        paired: n - 1 degrees of freedom, else 2 (n - 1).
+    Returns:
+        The number of seeds, at most a million.
+    """
+
+    def enough(n: int) -> bool:
+        return power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) >= target
+
+    if not sd > 0:
+        return 3
+    high = 3
+    while not enough(high):
+        if high >= MOST_SEEDS:
+            return MOST_SEEDS
+        high *= 2
+    low = max(2, high // 2)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def runs_for_superiority(share: float, alpha: float = 0.05, target: float = 0.95) -> int:
+    """Runs per loss that show P(candidate > baseline) = `share` by the Mann-Whitney test (Noether 1987).
+
+    N = ((z_{1 - alpha} + z_target) / (sqrt(6) (share - 1/2)))^2
+    """
+    z = float(special.ndtri(1 - alpha) + special.ndtri(target))
+    return math.ceil((z / (math.sqrt(6) * (share - 0.5))) ** 2)
