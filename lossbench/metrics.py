@@ -1,0 +1,156 @@
+"""What a trained model is measured by: pure functions of logits and labels, for one run or many at once.
+
+Every function takes `logits [R, D, C]` and `target [D]` in pieces that `evaluate` prepares, and gives one float64
+number per run. A run's numbers do not depend on how many runs are evaluated beside it, bit for bit on the CPU: the
+softmax kernels work row by row, and every other reduction is either exact in integers or goes along one run's rows.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossbench.measures import QUANTILES
+
+__all__ = ["evaluate", "predictions"]
+
+ECE_BINS = 15
+TOP = 5
+
+_UNIT = 2.0**40
+"""Float32 probabilities from 2^-16 up are whole multiples of 2^-40, so their sums in these units are exact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What the metrics share: `p`, `log_p` [R, D, C]; the rest [R, D], or [D] for the target."""
+
+    p: Tensor
+    log_p: Tensor
+    target: Tensor
+    p_true: Tensor
+    confidence: Tensor
+    rank: Tensor
+    hit: Tensor
+
+
+def evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Every evaluation metric of `lossbench.measures`.
+
+    Args:
+        logits: unnormalised scores [..., D, C]; computed with in float32.
+        target: class indices [D], the same rows for every run.
+    Returns:
+        One float64 tensor [...] per metric, on the device of the logits; nothing waits for the host.
+    """
+    runs = logits.shape[:-2]
+    outcome = _outcome(logits.reshape(-1, *logits.shape[-2:]).float(), target)
+    values = {
+        "top1_acc": _mean(outcome.hit),
+        "macro_recall": _macro_recall(outcome),
+        "nll": _mean(-_true(outcome.log_p, target)),
+        "brier": _brier(outcome),
+        "ece15": _calibration_error(outcome),
+        "entropy": _entropy(outcome),
+        "conf_mean": _mean(outcome.confidence),
+        **_quantiles(outcome.p_true),
+    }
+    values["over"] = values["conf_mean"] - values["top1_acc"]
+    if logits.shape[-1] > TOP:
+        values["top5_err"] = _mean(outcome.rank >= TOP)
+    return {name: value.reshape(runs) for name, value in values.items()}
+
+
+def predictions(logits: Tensor, target: Tensor) -> dict[str, list[Any]]:
+    """The columns of `lossbench.events.PredictionsKept` for one run: `logits [D, C]`, `target [D]`."""
+    outcome = _outcome(logits.float().unsqueeze(0), target)
+    columns = {
+        "label": target,
+        "predicted": logits.argmax(-1),
+        "rank": outcome.rank[0],
+        "p_true": outcome.p_true[0],
+        "p_max": outcome.confidence[0],
+    }
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+def _outcome(logits: Tensor, target: Tensor) -> _Outcome:
+    p = logits.softmax(-1)
+    own = _true(logits, target).unsqueeze(-1)
+    # Of equal logits the lower class index comes first, as in argmax.
+    earlier = torch.arange(logits.shape[-1], device=logits.device) < target.unsqueeze(-1)
+    rank = ((logits > own) | ((logits == own) & earlier)).sum(-1)
+    return _Outcome(
+        p=p,
+        log_p=logits.log_softmax(-1),
+        target=target,
+        p_true=_true(p, target),
+        confidence=p.amax(-1),
+        rank=rank,
+        hit=rank == 0,
+    )
+
+
+def _macro_recall(outcome: _Outcome) -> Tensor:
+    """Mean over the classes present of the share of their rows that are right [R]."""
+    runs, _, classes = outcome.p.shape
+    rows = torch.zeros(classes, dtype=torch.int64, device=outcome.p.device)
+    rows = rows.scatter_add(0, outcome.target, torch.ones_like(outcome.target))
+    right = rows.new_zeros(runs, classes).scatter_add(1, outcome.target.expand(runs, -1), outcome.hit.long())
+    # A class without rows has no right ones either, so its share counts as zero and not as undefined.
+    return _total(right / rows.clamp(min=1)) / (rows > 0).sum()
+
+
+def _brier(outcome: _Outcome) -> Tensor:
+    """Mean squared distance between the probabilities and the one-hot label, 0 to 2 [R]. Source: Brier 1950."""
+    error = outcome.p.double()
+    index = outcome.target.expand(len(error), -1).unsqueeze(-1)
+    error.scatter_add_(-1, index, error.new_full(index.shape, -1.0))
+    return _mean(error.square_().sum(-1))
+
+
+def _calibration_error(outcome: _Outcome) -> Tensor:
+    """Expected calibration error over 15 equal bins (lo, hi] of the confidence [R].
+
+        ECE = sum_b n_b / D * |accuracy_b - confidence_b| = 1 / D * sum_b |sum of (hit - confidence) in b|
+
+    Source: Naeini et al. 2015.
+    """
+    runs, rows = outcome.hit.shape
+    confidence = outcome.confidence.double()
+    edges = torch.arange(1, ECE_BINS, device=confidence.device, dtype=torch.float64) / ECE_BINS
+    gap = ((outcome.hit.double() - confidence) * _UNIT).round_().long()
+    bins = gap.new_zeros(runs, ECE_BINS).scatter_add(1, torch.bucketize(confidence, edges), gap)
+    return bins.abs().sum(-1).double() / (_UNIT * rows)
+
+
+def _entropy(outcome: _Outcome) -> Tensor:
+    """Mean of -sum_c p_c log p_c in nats, with 0 log 0 = 0 [R]."""
+    return _mean(-(outcome.p * outcome.log_p).sum(-1, dtype=torch.float64))
+
+
+def _quantiles(values: Tensor) -> dict[str, Tensor]:
+    """Quantiles of each run's `values [R, D]`, linear between neighbours."""
+    ordered = values.sort(-1).values.double()
+    named = {}
+    for percent in QUANTILES:
+        below, beyond = divmod(percent * (values.shape[-1] - 1), 100)
+        low, high = ordered[:, below], ordered[:, min(below + 1, values.shape[-1] - 1)]
+        named[f"py_q{percent:02d}"] = low + (high - low) * (beyond / 100)
+    return named
+
+
+def _true(values: Tensor, target: Tensor) -> Tensor:
+    """The entries `values [R, D, C]` have at the true classes [R, D]."""
+    return values.gather(-1, target.expand(len(values), -1).unsqueeze(-1)).squeeze(-1)
+
+
+def _mean(values: Tensor) -> Tensor:
+    return _total(values) / values.shape[-1]
+
+
+def _total(values: Tensor) -> Tensor:
+    # A single long sum is shared out among threads and rounds differently; of several each stays whole.
+    rows = values.repeat(2, 1) if len(values) == 1 else values
+    return rows.sum(-1, dtype=torch.float64)[: len(values)]
