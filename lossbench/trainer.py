@@ -1,0 +1,244 @@
+"""The loop: one network, one loss, one record per epoch.
+
+A generator instead of callbacks: whoever iterates stores, draws, checkpoints and stops between two records. Nothing in
+a step waits for the device; sums stay there until the epoch is over.
+"""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from lossbench import data, metrics, models, schedules
+from lossbench.data import Dataset
+from lossbench.events import EpochMetrics
+from lossbench.objective import Objective
+from lossbench.randomness import seed_for
+from lossbench.schedules import Clock
+from lossbench.spec import OptimizerSpec, RunSpec
+
+__all__ = ["Trainer"]
+
+EVALUATION_BATCH = {"cpu": 128, "cuda": 2000}
+"""Rows per evaluation batch: few enough for the caches of a processor, many enough to fill a GPU."""
+
+_HELD_OUT: tuple[Literal["val", "test"], ...] = ("val", "test")
+
+PerSample = Callable[[Tensor, Tensor], Tensor]
+
+
+class Trainer:
+    """A network in training. `epoch` counts finished epochs; `diverged` names the reason when training broke down."""
+
+    def __init__(self, spec: RunSpec, dataset: Dataset, *, device: torch.device | str) -> None:
+        preset = spec.preset
+        self.spec = spec
+        self.device = torch.device(device)
+        self.dataset = dataset.to(self.device)
+        self.epoch = 0
+        self.diverged: dict[int, str] = {}
+        self._layout = torch.channels_last if preset.channels_last else torch.contiguous_format
+        self.model = models.build(preset.model, dataset.shape, dataset.classes, seed=spec.seed)
+        self.model.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
+        self.objective = Objective(spec.loss, target=dataset.train.target, classes=dataset.classes).to(self.device)
+        self._weights = list(self.model.parameters())
+        # A loss of several steps gives each its own optimizer, with its own momentum, as in the code of COT.
+        self._optimizers = [
+            _optimizer(preset.optimizer, [{"params": self._weights}, *self.objective.param_groups(preset.optimizer.lr)])
+            for _ in self.objective.steps(self._clock)
+        ]
+        self._schedule = schedules.parse(preset.optimizer.schedule)
+        self._last_weight = [each for each in self.model.modules() if isinstance(each, nn.Linear)][-1].weight
+
+    def state(self) -> dict[str, Any]:
+        """Everything the remaining epochs depend on, copied to the CPU: plain containers, numbers and tensors."""
+        member = {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+        }
+        return {"epoch": self.epoch, "members": [_copied(member)]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a `state()` of a trainer of the same spec."""
+        (member,) = state["members"]
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(member["model"])
+        self.objective.load_state_dict(member["objective"])
+        for optimizer, saved in zip(self._optimizers, member["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+
+    def epochs(self, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[int, EpochMetrics]]:
+        """Train to the end, one record per finished epoch, as the only member 0.
+
+        Once `stop()` is true the epoch under way is abandoned after the present batch: it is not reported, and the
+        trainer must be loaded from an earlier state before it is used again.
+        """
+        while self.epoch < self.spec.preset.epochs and not self.diverged:
+            values = self._train_epoch(self._clock, stop)
+            if values is None:
+                return
+            self.epoch += 1
+            broken = next((name for name, value in values.items() if not math.isfinite(value)), None)
+            if broken is not None:
+                self.diverged[0] = f"{broken} became {values[broken]} in epoch {self.epoch}"
+                return
+            yield {0: EpochMetrics(epoch=self.epoch, values=values)}
+
+    def predictions(self) -> dict[int, dict[str, list[Any]]]:
+        """What the network now says of every test row, as columns of `PredictionsKept`."""
+        return {0: metrics.predictions(self._logits("test"), self.dataset.test.target)}
+
+    @property
+    def _clock(self) -> Clock:
+        return Clock(epoch=self.epoch, epochs=self.spec.preset.epochs)
+
+    def _train_epoch(self, clock: Clock, stop: Callable[[], bool]) -> dict[str, float] | None:
+        preset, rows = self.spec.preset, len(self.dataset.train)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * self._schedule(clock)
+        steps = self.objective.steps(clock)
+        sums = torch.zeros(5, dtype=torch.float64, device=self.device)
+        count = 0
+        self._begin_measuring()
+        began = time.perf_counter()
+        self.model.train()
+        with self._dropout_stream(clock.epoch):
+            for inputs, target in data.batches(
+                self.dataset, preset.data, preset.batch_size, seed=self.spec.seed, epoch=clock.epoch, device=self.device
+            ):
+                if stop():
+                    return None
+                sums += self._train_batch(inputs, target, steps)
+                count += len(steps)
+        self._wait_for_device()
+        trained = time.perf_counter() - began
+        objective, nll, hits, gnorm_all, gnorm_last = sums
+        measured = {
+            "train/objective": objective / rows,
+            "train/nll": nll / rows,
+            "train/top1_acc": hits / rows,
+            "train/gnorm_all": gnorm_all / count,
+            "train/gnorm_last": gnorm_last / count,
+            "train/wnorm_all": get_total_norm([weight.detach() for weight in self._weights]),
+        }
+        for split in _HELD_OUT:
+            held_out = self.dataset.split(split)
+            if held_out is not None:
+                evaluated = metrics.evaluate(self._logits(split), held_out.target)
+                measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
+        # The one transfer of the epoch, and the one moment that waits for the device.
+        numbers = torch.stack([value.double() for value in measured.values()]).tolist()
+        return {
+            **dict(zip(measured, numbers, strict=True)),
+            "train/lr": preset.optimizer.lr * self._schedule(clock),
+            "train/seconds": time.perf_counter() - began,
+            "train/samples_per_second": rows / trained,
+            "train/peak_mem_mib": self._peak_memory(),
+            **{f"loss/{knob}": value for knob, value in self.objective.values(clock).items()},
+        }
+
+    def _train_batch(self, inputs: Tensor, target: Tensor, steps: tuple[PerSample, ...]) -> Tensor:
+        """One update per step of the loss.
+
+        Returns:
+            Sums over rows of the loss (all steps), the NLL and the hits before the first update, and sums over steps
+            of the gradient norms of all weights and of the last layer [5].
+        """
+        objective = norm_all = norm_last = torch.zeros((), dtype=torch.float64, device=self.device)
+        seen: Tensor | None = None
+        for step, optimizer in zip(steps, self._optimizers, strict=True):
+            logits = self._forward(inputs)
+            losses = step(logits, target)
+            optimizer.zero_grad()
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+            norm_all = norm_all + get_total_norm([weight.grad for weight in self._weights if weight.grad is not None])
+            norm_last = norm_last + torch.linalg.vector_norm(self._last_weight.grad)
+            optimizer.step()
+            objective = objective + losses.detach().sum(dtype=torch.float64)
+            seen = logits.detach().float() if seen is None else seen
+        assert seen is not None
+        nll = -seen.log_softmax(-1).gather(1, target.unsqueeze(1)).sum(dtype=torch.float64)
+        return torch.stack([objective, nll, (seen.argmax(1) == target).sum(dtype=torch.float64), norm_all, norm_last])
+
+    def _forward(self, inputs: Tensor) -> Tensor:
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=self._layout)
+        with self._autocast():
+            logits: Tensor = self.model(inputs)
+        return logits
+
+    @torch.inference_mode()
+    def _logits(self, split: Literal["val", "test"]) -> Tensor:
+        """The network's logits for every row of a split, in evaluation mode [D, C]."""
+        self.model.eval()
+        batches = data.evaluation_batches(
+            self.dataset,
+            split,
+            self.spec.preset.data,
+            device=self.device,
+            batch_size=EVALUATION_BATCH.get(self.device.type, 128),
+        )
+        return torch.cat([self._forward(inputs).float() for inputs, _ in batches])
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.preset.precision == "bf16")
+
+    @contextmanager
+    def _dropout_stream(self, epoch: int) -> Iterator[None]:
+        """Dropout draws from the global generators; within the block they are those of this seed and epoch."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed_for(self.spec.seed, "dropout", epoch))
+            yield
+
+    def _begin_measuring(self) -> None:
+        self._wait_for_device()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _wait_for_device(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _peak_memory(self) -> float:
+        """In MiB: the device's largest allocation of the epoch, or the process's largest resident size so far."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        # Linux counts in KiB, macOS in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> Optimizer:
+    common: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay, "fused": True}
+    optimizer: Optimizer
+    match spec.name:
+        case "sgd":
+            optimizer = SGD(groups, momentum=spec.momentum, nesterov=spec.nesterov, **common)
+        case "adam":
+            optimizer = Adam(groups, **common)
+        case "adamw":
+            optimizer = AdamW(groups, **common)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def _copied(value: Any) -> Any:
+    match value:
+        case Tensor():
+            return value.detach().to("cpu", copy=True)
+        case dict():
+            return {name: _copied(each) for name, each in value.items()}
+        case list() | tuple():
+            return type(value)(_copied(each) for each in value)
+        case _:
+            return value
