@@ -5,13 +5,15 @@ Events are plain values: they pickle, compare and go through JSON unchanged. Tim
 
 import array
 import base64
+import binascii
 import math
+import re
 import secrets
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 __all__ = [
     "EVENT_VERSION",
@@ -20,9 +22,11 @@ __all__ = [
     "Event",
     "PredictionsKept",
     "RunEnded",
+    "RunMarked",
     "RunStarted",
     "Status",
     "from_json",
+    "moment",
     "new_run_id",
     "now",
     "to_json",
@@ -34,6 +38,11 @@ EVENT_VERSION = 1
 Status = Literal["done", "interrupted", "diverged", "failed"]
 
 _COLUMNS = {"label": "H", "predicted": "H", "rank": "H", "p_true": "f", "p_max": "f"}
+_LARGEST_COLUMN = 2**26
+_RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+_METRIC = re.compile(r"[A-Za-z0-9_-]{1,40}/[A-Za-z0-9_./-]{1,100}")
+_MARK = re.compile(r"name|note|removed|tag:[^\s:]{1,100}")
+_NON_FINITE = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +104,26 @@ class RunEnded:
     reason: str = ""
 
 
-Event = RunStarted | EpochDone | PredictionsKept | RunEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMarked:
+    """A person has said something about a run: `name`, `note`, `removed` or `tag:<word>`, the last word counting.
+
+    An empty text or False takes the mark away.
+    """
+
+    run_id: str
+    at: str
+    marks: Mapping[str, str | bool]
+
+
+Event = RunStarted | EpochDone | PredictionsKept | RunEnded | RunMarked
 
 _KINDS: dict[str, type[Event]] = {
     "started": RunStarted,
     "epoch": EpochDone,
     "predictions": PredictionsKept,
     "ended": RunEnded,
+    "marked": RunMarked,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -109,6 +131,18 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 def now() -> str:
     """The present moment, to the microsecond."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def moment(at: str) -> datetime:
+    """The moment an event's `at` names, in UTC.
+
+    Raises:
+        ValueError: it names none, or has no time zone.
+    """
+    when = datetime.fromisoformat(at)
+    if when.utcoffset() is None:
+        raise ValueError(f"time {at!r} has no time zone")
+    return when.astimezone(UTC)
 
 
 def new_run_id() -> str:
@@ -129,35 +163,89 @@ def to_json(event: Event) -> dict[str, Any]:
                 "provenance": dict(event.provenance),
             }
         case EpochDone(metrics=metrics):
-            # JSON has no word for NaN or infinity.
-            values = {
-                name: value if math.isfinite(value) else str(value) for name, value in metrics.values.items()
-            }
-            return body | {"epoch": metrics.epoch, "metrics": values}
+            return body | {"epoch": metrics.epoch, "metrics": {k: _number(v) for k, v in metrics.values.items()}}
         case PredictionsKept():
             columns = {name: _pack(code, getattr(event, name)) for name, code in _COLUMNS.items()}
             return body | {"epoch": event.epoch, "split": event.split, "columns": columns}
         case RunEnded():
             return body | {"status": event.status, "reason": event.reason}
+        case RunMarked():
+            return body | {"marks": dict(event.marks)}
 
 
 def from_json(body: Mapping[str, Any]) -> Event:
-    """The event a dictionary of the present `EVENT_VERSION` describes."""
-    common = {"run_id": body["run_id"], "at": body["at"]}
+    """The event a dictionary of the present `EVENT_VERSION` describes.
+
+    Raises:
+        ValueError: it describes none, whatever it holds instead.
+    """
+    try:
+        return _from_json(body)
+    except (KeyError, TypeError, AttributeError, OverflowError, zlib.error, binascii.Error) as error:
+        raise ValueError(f"not an event: {error!r}") from error
+
+
+def _from_json(body: Mapping[str, Any]) -> Event:
+    common = {"run_id": _text(body["run_id"], _RUN_ID), "at": body["at"]}
+    moment(body["at"])
     match body["kind"]:
         case "started":
-            names = ("key", "recipe", "spec", "from_epoch", "provenance")
-            return RunStarted(**common, **{name: body[name] for name in names})
+            spec, provenance = body["spec"], body["provenance"]
+            _text(spec["preset"]["name"])
+            _text(spec["loss"]["text"])
+            _count(spec["preset"]["epochs"])
+            _count(spec["seed"])
+            return RunStarted(
+                **common,
+                key=_text(body["key"]),
+                recipe=_text(body["recipe"]),
+                spec=spec,
+                from_epoch=_count(body["from_epoch"]),
+                provenance={**provenance},
+            )
         case "epoch":
-            values = {name: float(value) for name, value in body["metrics"].items()}
-            return EpochDone(**common, metrics=EpochMetrics(epoch=body["epoch"], values=values))
+            values = {_text(name, _METRIC): _value(value) for name, value in body["metrics"].items()}
+            return EpochDone(**common, metrics=EpochMetrics(epoch=_count(body["epoch"], least=1), values=values))
         case "predictions":
-            columns = {name: _unpack(code, body["columns"][name]) for name, code in _COLUMNS.items()}
-            return PredictionsKept(**common, epoch=body["epoch"], split=body["split"], **columns)
+            columns: dict[str, Any] = {name: _unpack(code, body["columns"][name]) for name, code in _COLUMNS.items()}
+            if len({len(column) for column in columns.values()}) != 1:
+                raise ValueError("prediction columns differ in length")
+            where: dict[str, Any] = {"epoch": _count(body["epoch"], least=1), "split": _text(body["split"])}
+            return PredictionsKept(**common, **where, **columns)
         case "ended":
-            return RunEnded(**common, status=body["status"], reason=body["reason"])
+            if body["status"] not in get_args(Status):
+                raise ValueError(f"unknown status {body['status']!r}")
+            return RunEnded(**common, status=body["status"], reason=_text(body["reason"]))
+        case "marked":
+            marks = {_text(name, _MARK): value for name, value in body["marks"].items()}
+            if not all(isinstance(value, str | bool) for value in marks.values()):
+                raise ValueError("a mark is a text or a truth value")
+            return RunMarked(**common, marks=marks)
         case kind:
             raise ValueError(f"unknown kind of event {kind!r}")
+
+
+def _number(value: float) -> float | str:
+    # JSON has no word for NaN or infinity.
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _value(value: float | str) -> float:
+    if isinstance(value, bool) or (isinstance(value, str) and value not in _NON_FINITE):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _count(value: int, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < 2**31:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _text(value: str, form: re.Pattern[str] | None = None) -> str:
+    if not isinstance(value, str) or (form is not None and not form.fullmatch(value)):
+        raise ValueError(f"{value!r} is not a text of the right form")
+    return value
 
 
 def _pack(code: str, values: Sequence[float]) -> str:
@@ -165,6 +253,10 @@ def _pack(code: str, values: Sequence[float]) -> str:
 
 
 def _unpack(code: str, text: str) -> tuple[float, ...]:
+    unpacker = zlib.decompressobj()
+    raw = unpacker.decompress(base64.b85decode(text), _LARGEST_COLUMN)
+    if not unpacker.eof:
+        raise ValueError("a packed column is torn or implausibly long")
     values = array.array(code)
-    values.frombytes(zlib.decompress(base64.b85decode(text)))
+    values.frombytes(raw)
     return tuple(values)

@@ -1,11 +1,15 @@
 """The crash-safe way into the store: one append-only file per writing process, one JSON line per event.
 
 A line is written by a single `write` on a descriptor opened for appending, so a killed process leaves at most one
-torn line at the end, which readers pass over.
+torn line at the end, which readers pass over. An event is identified for ever by its journal and its number there,
+`(attempt, seq)`.
 """
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +19,10 @@ from lossbench.errors import StoreError
 from lossbench.events import Event, new_run_id, to_json
 from lossbench.home import Home
 
-__all__ = ["Journal", "Line", "journals", "read"]
+__all__ = ["Damaged", "Journal", "Line", "journals", "read", "scan", "writing"]
+
+_NAME = re.compile(r"[0-9a-z]{10}\.jsonl")
+_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,13 @@ class Line:
     attempt: str
     seq: int
     body: dict[str, Any]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A complete line that is no event of this journal."""
+
     end: int
 
 
@@ -40,6 +54,9 @@ class Journal:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
             raise StoreError(f"cannot create journal {self.path}: {error.strerror}") from error
+        # Held for life, so that nobody takes the file of a living writer away; some file systems have no such lock.
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __enter__(self) -> "Journal":
         return self
@@ -56,6 +73,8 @@ class Journal:
         line = json.dumps({**to_json(event), "attempt": self.attempt, "seq": self._seq}, separators=(",", ":"))
         # After a torn write the next line must not join the torn one.
         data = (("" if self._sound else "\n") + line + "\n").encode()
+        # A number is never used twice: a line that fails to be acknowledged may be whole in the file all the same.
+        self._seq += 1
         try:
             self._sound = os.write(self._file, data) == len(data)
             if sync:
@@ -65,25 +84,75 @@ class Journal:
             raise StoreError(f"cannot write journal {self.path}: {error.strerror}") from error
         if not self._sound:
             raise StoreError(f"cannot write journal {self.path}: the disk took only part of a line")
-        self._seq += 1
         return event
 
 
 def journals(home: Home) -> list[Path]:
-    """Every journal of a home, in the order of their names."""
-    return sorted(home.journals.glob("*.jsonl"))
+    """Every journal of a home, in the order of their names; other files in the folder are none."""
+    try:
+        names = [entry.name for entry in os.scandir(home.journals) if _NAME.fullmatch(entry.name)]
+    except OSError:
+        return []
+    return [home.journals / name for name in sorted(names)]
+
+
+def writing(path: Path) -> bool:
+    """Whether a living process may still append to this journal; True where the file system cannot tell."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def read(path: Path, offset: int = 0) -> Iterator[Line]:
-    """The complete lines of a journal from a byte offset on; a torn line is passed over."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        for raw in file:
-            if not raw.endswith(b"\n"):
-                return
-            offset += len(raw)
-            try:
-                body = json.loads(raw)
-                yield Line(attempt=body["attempt"], seq=body["seq"], body=body, end=offset)
-            except (ValueError, KeyError, TypeError):
-                continue
+    """The events of a journal from a byte offset on; torn and damaged lines are passed over.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    return (line for line in scan(path, offset) if isinstance(line, Line))
+
+
+def scan(path: Path, offset: int = 0) -> Iterator[Line | Damaged]:
+    """Every complete line of a journal from a byte offset on; a torn last line is not complete.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    try:
+        # A pipe or a link somebody put there must neither block nor lead elsewhere.
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise StoreError(f"cannot read journal {path}: {error.strerror}") from error
+    try:
+        rest = b""
+        while chunk := os.pread(file, _CHUNK, offset + len(rest)):
+            *raws, rest = (rest + chunk).split(b"\n")
+            for raw in raws:
+                offset += len(raw) + 1
+                yield _line(raw, path.stem, offset)
+    except OSError as error:
+        raise StoreError(f"cannot read journal {path}: {error.strerror}") from error
+    finally:
+        os.close(file)
+
+
+def _line(raw: bytes, attempt: str, end: int) -> Line | Damaged:
+    try:
+        body = json.loads(raw, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return Damaged(end)
+    if not isinstance(body, dict) or body.get("attempt") != attempt or type(body.get("seq")) is not int:
+        return Damaged(end)
+    return Line(attempt=attempt, seq=body["seq"], body=body, end=end)
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"JSON has no {word}")
