@@ -1,0 +1,179 @@
+"""One panel on plotext's canvas, with the geometry of its character cells.
+
+plotext has a single figure for the whole process; every canvas takes it over and gives it up as text.
+"""
+
+import re
+
+import numpy as np
+import plotext
+
+from lossbench.charts.figure import Array, Bars, Box, Line, Panel, Points, Rule, Span
+from lossbench.charts.scale import limits, place, places, ticks
+
+__all__ = ["Canvas", "color_of", "marker_of"]
+
+_MARKERS = "●▲■◆○△□◇+×abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLORS = (33, 208, 35, 170, 160, 37, 142, 99, 245, 130)
+"""Of the 256-colour palette, all legible on black and on white."""
+_GRAY = 245
+
+
+def marker_of(series: int) -> str:
+    """The sign by which a series is known where there is no colour."""
+    return _MARKERS[series % len(_MARKERS)]
+
+
+def color_of(series: int) -> int:
+    """The number of a series' colour among the terminal's 256."""
+    return _COLORS[series % len(_COLORS)]
+
+
+class Canvas:
+    """One panel on plotext's single figure, with the geometry of its character cells."""
+
+    def __init__(self, panel: Panel, width: int, height: int) -> None:
+        self.panel = panel
+        self.x, self.y = limits(panel, "x"), limits(panel, "y")
+        self.rows = height - 3
+        if count := len(panel.y.names):
+            # A category has a line of its own, with an empty one between neighbours where the screen is high enough.
+            airy = count == 1 or self.rows >= 2 * count + 1
+            self.rows = 2 * count + 1 if airy else count
+            self.y = (-0.5, count - 0.5) if airy else (0.0, count - 1.0)
+        self.y_ticks = ticks(panel.y, *self.y, most=max(2, self.rows // 3))
+        margin = max((len(label) for _, label in self.y_ticks), default=0) + 1
+        self.columns = max(8, width - margin)
+        self.x_ticks = self._spaced(ticks(panel.x, *self.x, most=max(2, self.columns // 9)))
+        figure = self.figure = plotext.figure
+        figure.clear()
+        figure.theme("simple")
+        figure.plot_size(width, self.rows + 3)
+        figure.legend(False)
+        figure.axes(False, axis="x", side="upper")
+        figure.axes(False, axis="y", side="right")
+        flip = -1 if panel.y.names else 1
+        for name, (low, high), marks in (("x", self.x, self.x_ticks), ("y", self.y, self.y_ticks)):
+            ruler = figure.ruler(name)
+            ruler.lim(low, high)
+            ruler.ticks([spot for spot, _ in marks], [label for _, label in marks])
+        figure.ruler("y").direction(flip)
+        figure.label(panel.x.label, "x")
+
+    def lines(self, color: bool) -> list[str]:
+        """The panel's marks drawn over one another: references first, single points and signs last."""
+        for kind in (Rule, Bars, Span, Box, Line, Points):
+            for mark in self.panel.marks:
+                if isinstance(mark, kind):
+                    self._draw(mark)
+        signed = [mark for mark in self.panel.marks if isinstance(mark, Line) and not mark.thin]
+        for order, mark in enumerate(signed):
+            self._signs(mark, order, len(signed))
+        text = self.figure.build().string(colorless=not color)
+        return [_tidy(line) for line in text.splitlines()]
+
+    def _draw(self, mark: object) -> None:
+        match mark:
+            case Rule(axis="x", at=at):
+                self._dots(np.full(self.rows, places(self.panel.x, at)), self._row_centres(), "┊", _GRAY)
+            case Rule(at=at):
+                self._dots(self._column_centres(), np.full(self.columns, places(self.panel.y, at)), "┄", _GRAY)
+            case Bars():
+                self._bars(mark)
+            case Span():
+                self._stroke("x", mark.y, mark.low, mark.high, "━", _GRAY)
+            case Box():
+                self._box(mark)
+            case Line():
+                self._line(mark)
+            case Points():
+                self._points(mark)
+
+    def _line(self, mark: Line) -> None:
+        shade = _GRAY if mark.series is None else color_of(mark.series)
+        x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
+        whole = np.isfinite(x) & np.isfinite(y)
+        for run in np.flatnonzero(np.diff(np.concatenate([[False], whole, [False]]).astype(int))).reshape(-1, 2):
+            part = slice(*run)
+            signal = self.figure.signal(x[part].tolist(), y[part].tolist(), marker=plotext.marker("braille", shade))
+            self.figure.draw(signal.lines())
+
+    def _signs(self, mark: Line, order: int, count: int) -> None:
+        """Put a series' sign and interval on its curve now and then, in other columns than those of its neighbours."""
+        x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
+        whole = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        if mark.series is None or not len(whole):
+            return
+        every = max(8.0, self.columns / 8)
+        wanted = np.arange((order + 0.5) * every / count, self.columns, every).astype(int)
+        spots = self._column_centres()[wanted]
+        chosen = np.unique([whole[np.argmin(np.abs(x[whole] - spot))] for spot in spots])
+        if mark.low is not None and mark.high is not None:
+            for index in chosen:
+                low, high = float(mark.low[index]), float(mark.high[index])
+                self._stroke("y", float(x[index]), low, high, "│", color_of(mark.series))
+        self._dots(x[chosen], y[chosen], marker_of(mark.series), color_of(mark.series))
+
+    def _points(self, mark: Points) -> None:
+        x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
+        shade = color_of(mark.series)
+        if mark.low is not None and mark.high is not None:
+            glyph, across = ("─", y) if mark.along == "x" else ("│", x)
+            for spot, low, high in zip(across, mark.low, mark.high, strict=True):
+                self._stroke(mark.along, float(spot), float(low), float(high), glyph, shade)
+        self._dots(x, y, marker_of(mark.series), shade)
+
+    def _box(self, mark: Box) -> None:
+        shade = color_of(mark.series)
+        self._stroke("x", mark.y, mark.low, mark.high, "─", shade)
+        self._stroke("x", mark.y, mark.quarter, mark.three_quarters, "▒", shade)
+        for value, glyph in ((mark.low, "├"), (mark.high, "┤"), (mark.median, "┃")):
+            self._dots(place(self.panel.x, np.array([value])), np.array([mark.y]), glyph, shade)
+
+    def _bars(self, mark: Bars) -> None:
+        centres, rows = self._column_centres(), self._row_centres()
+        edges, heights = place(self.panel.x, mark.edges), place(self.panel.y, mark.heights)
+        owner = np.searchsorted(edges[1:-1], centres, side="right")
+        step = abs(rows[1] - rows[0]) / 2
+        for column, bar in zip(centres, owner, strict=True):
+            if edges[0] <= column <= edges[-1] and np.isfinite(heights[bar]) and mark.heights[bar] > 0:
+                filled = rows[rows <= heights[bar] + step * 0.5]
+                self._dots(np.full(len(filled), column), filled, "▒", color_of(mark.series))
+
+    def _stroke(self, along: str, across: float, low: float, high: float, glyph: str, shade: int) -> None:
+        """A straight line of one glyph along an axis, between two values, in every cell it passes."""
+        axis = self.panel.x if along == "x" else self.panel.y
+        first, last = places(axis, low), places(axis, high)
+        if not (np.isfinite(first) and np.isfinite(last) and np.isfinite(across)):
+            return
+        centres = self._column_centres() if along == "x" else self._row_centres()
+        inside = centres[(centres > min(first, last)) & (centres < max(first, last))]
+        spots = np.concatenate([[first], inside, [last]])
+        same = np.full(len(spots), across)
+        x, y = (spots, same) if along == "x" else (same, spots)
+        self._dots(x, y, glyph, shade)
+
+    def _dots(self, x: Array, y: Array, glyph: str, shade: int) -> None:
+        seen = np.isfinite(x) & np.isfinite(y)
+        if seen.any():
+            self.figure.draw(
+                self.figure.signal(x[seen].tolist(), y[seen].tolist(), marker=plotext.marker(glyph, shade))
+            )
+
+    def _column_centres(self) -> Array:
+        return np.linspace(*self.x, self.columns)
+
+    def _row_centres(self) -> Array:
+        return np.linspace(*self.y, self.rows)
+
+    def _spaced(self, marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+        """As many ticks as leave a space between their labels."""
+        longest = max((len(label) for _, label in marks), default=1) + 2
+        every = max(1, -(-len(marks) * longest // max(1, self.columns)))
+        return marks[::every]
+
+
+def _tidy(line: str) -> str:
+    """Without plotext's resets and spaces where nothing is coloured."""
+    line = re.sub(r"^\x1b\[0m|\x1b\[0m(?= *\x1b\[0m$)", "", line)
+    return re.sub(r" *(\x1b\[0m)?$", r"\1", line) if "\x1b[38" in line else line.removesuffix("\x1b[0m").rstrip()

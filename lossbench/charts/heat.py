@@ -1,0 +1,41 @@
+"""A grid of numbers with the better ones brighter; without colour, the best one carries a star."""
+
+import numpy as np
+
+from lossbench.charts.figure import Cells, Panel
+
+__all__ = ["heat_map"]
+
+_RAMP = (17, 18, 19, 25, 31, 37, 71, 107, 143, 179)
+"""Of the 256-colour palette, from dark blue to gold."""
+
+
+def heat_map(panel: Panel, cells: Cells, width: int, color: bool) -> list[str]:
+    """Rows of the grid in `width` characters, in blocks of columns where they do not all fit side by side."""
+    values = cells.values
+    shown = [["-" if np.isnan(value) else f"{value:.{cells.digits}f}" for value in row] for row in values]
+    known = values[~np.isnan(values)]
+    best = (known.max() if cells.higher_is_better else known.min()) if len(known) else np.nan
+    worst = (known.min() if cells.higher_is_better else known.max()) if len(known) else np.nan
+    margin = max([len(name) for name in panel.y.names] + [len(panel.y.label)])
+    size = max([len(name) for name in panel.x.names] + [len(text) for row in shown for text in row]) + 3
+    across = max(1, (width - margin) // size)
+    lines = []
+    for first in range(0, values.shape[1], across):
+        part = range(first, min(first + across, values.shape[1]))
+        lines += [] if not first else [""]
+        lines.append(" " * margin + "  " + panel.x.label)
+        lines.append(panel.y.label.ljust(margin) + "".join(panel.x.names[j].rjust(size - 1) + " " for j in part))
+        for i, name in enumerate(panel.y.names):
+            texts = [_cell(shown[i][j], float(values[i, j]), float(best), float(worst), size, color) for j in part]
+            lines.append(name.ljust(margin) + "".join(texts))
+    return lines
+
+
+def _cell(text: str, value: float, best: float, worst: float, size: int, color: bool) -> str:
+    padded = (text + ("*" if value == best else " ")).rjust(size)
+    if not color or np.isnan(value):
+        return padded
+    share = 1.0 if best == worst else (value - worst) / (best - worst)
+    step = min(len(_RAMP) - 1, int(share * len(_RAMP)))
+    return f"\x1b[48;5;{_RAMP[step]}m\x1b[38;5;{16 if step > 5 else 231}m{padded}\x1b[0m"

@@ -1,0 +1,57 @@
+"""The numbers of a figure, one row per drawn value, for csv and for whoever wants to draw them otherwise."""
+
+from collections.abc import Iterator
+
+from lossbench.charts.figure import Array, Bars, Box, Cells, Figure, Line, Mark, Panel, Points, Rule, Span
+
+__all__ = ["HEADER", "Row", "rows"]
+
+HEADER = ("panel", "series", "mark", "x", "y", "low", "high")
+
+Row = tuple[str, str, str, float | str, float | str, float | None, float | None]
+
+
+def rows(figure: Figure) -> Iterator[Row]:
+    """Everything the figure shows, in the units of its axes; categories by name."""
+    for panel in figure.panels:
+        name = panel.title or panel.y.label or panel.x.label
+        for mark in panel.marks:
+            for x, y, low, high in _values(panel, mark):
+                yield name, _series(figure, mark), type(mark).__name__.lower(), x, y, low, high
+
+
+def _series(figure: Figure, mark: Mark) -> str:
+    index = getattr(mark, "series", None)
+    return "" if index is None else figure.series[index]
+
+
+def _values(panel: Panel, mark: Mark) -> Iterator[tuple[float | str, float | str, float | None, float | None]]:
+    match mark:
+        case Line() | Points():
+            for index in range(len(mark.x)):
+                y = _category(panel.y.names, float(mark.y[index]))
+                yield float(mark.x[index]), y, _at(mark.low, index), _at(mark.high, index)
+        case Box():
+            y = _category(panel.y.names, mark.y)
+            for value in (mark.low, mark.quarter, mark.median, mark.three_quarters, mark.high):
+                yield value, y, None, None
+        case Bars():
+            for index, height in enumerate(mark.heights):
+                low, high = float(mark.edges[index]), float(mark.edges[index + 1])
+                yield (low + high) / 2, float(height), low, high
+        case Span():
+            yield (mark.low + mark.high) / 2, _category(panel.y.names, mark.y), mark.low, mark.high
+        case Rule():
+            yield (mark.at, mark.label, None, None) if mark.axis == "x" else (mark.label, mark.at, None, None)
+        case Cells():
+            for i, row in enumerate(mark.values):
+                for j, value in enumerate(row):
+                    yield panel.x.names[j], panel.y.names[i], float(value), float(value)
+
+
+def _category(names: tuple[str, ...], y: float) -> float | str:
+    return names[round(y)] if names and 0 <= round(y) < len(names) else y
+
+
+def _at(values: Array | None, index: int) -> float | None:
+    return None if values is None else float(values[index])
