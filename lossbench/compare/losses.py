@@ -1,0 +1,226 @@
+"""From the store to a `Comparison`: which runs, which numbers, which belong together."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from lossbench.compare.contrast import contrasts
+from lossbench.compare.fairness import refuse_differences, warn
+from lossbench.compare.values import Arm, Comparison, Panel, Rules, listed
+from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
+from lossbench.measures import Measure, measure
+from lossbench.stats.multiplicity import Correction
+from lossbench.store import Selection, Store, queries
+from lossbench.store.queries import Final, RunRow
+
+__all__ = ["DEFAULT_MIN_EFFECT", "compare_losses"]
+
+DEFAULT_MIN_EFFECT = 0.002
+"""For metrics that are fractions: 0.2 points, about half of the usual spread between seeds on CIFAR-100."""
+
+_ENDED = ("done", "diverged")
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """Metric, split and epochs by which the runs of a preset are judged."""
+
+    measure: Measure
+    split: str
+    at: str
+    exploratory: bool
+
+
+def compare_losses(
+    store: Store,
+    selection: Selection,
+    *,
+    baseline: str = "ce",
+    metric: str | None = None,
+    at: str | None = None,
+    alpha: float = 0.05,
+    correct: Correction = "holm",
+    min_effect: float | None = None,
+    allow: Collection[str] = (),
+) -> Comparison:
+    """Compare every selected loss with the baseline, preset by preset.
+
+    Args:
+        selection: which runs; its losses name candidates, the baseline takes part whatever they say.
+        metric: `name` on the test set, or `split/name`; by default what each preset declares.
+        at: epoch rule; by default what each preset declares.
+        min_effect: smallest difference that matters, in the unit people see: points for fractions.
+        allow: fields of the preset that may differ between the runs.
+    Raises:
+        NothingFound: no run, no baseline, no candidate, or no value of the metric.
+        NotComparable: the runs of a preset differ in more than loss and seed, or no seeds can be compared.
+        UsageError: an unknown metric or loss, or an epoch rule that does not fit the runs.
+    """
+    everything = queries.runs(store, replace(selection, losses=()))
+    rows = _candidates(everything, baseline, selection.losses)
+    ask = _Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
+    panels: list[Panel] = []
+    warnings: list[str] = []
+    for preset, mine in _grouped(rows, lambda row: row.preset).items():
+        by_loss = _grouped(_latest_of_each_cell(mine), lambda row: row.loss)
+        if baseline not in by_loss or len(by_loss) == 1:
+            warnings.append(f"{preset} is left out: it has runs of {', '.join(sorted(by_loss))} only")
+            continue
+        warnings += _refuse(store, preset, by_loss, allow)
+        question = ask.question(mine)
+        finals = ask.finals(preset, question, mine)
+        arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
+        warnings += warn(preset, list(arms.values()), by_loss)
+        rules = _rules(question, alpha, correct, min_effect)
+        candidates = [arm for loss, arm in arms.items() if loss != baseline]
+        found = contrasts(arms[baseline], candidates, sign=question.measure.sign, rules=rules)
+        panels.append(
+            Panel(
+                preset=preset,
+                measure=question.measure,
+                split=question.split,
+                at=question.at,
+                exploratory=question.exploratory,
+                rules=rules,
+                contrasts=tuple(found),
+            )
+        )
+    _refuse_emptiness(panels, baseline, warnings)
+    return Comparison(baseline=baseline, panels=tuple(panels), warnings=tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asker:
+    """Finds out what each preset is judged by and fetches those numbers once for all presets that share it."""
+
+    store: Store
+    selection: Selection
+    metric: str | None
+    at: str | None
+    answers: dict[tuple[str, str, str], dict[str, Final]]
+
+    def question(self, rows: Sequence[RunRow]) -> _Question:
+        declared = rows[-1]
+        split, _, name = (self.metric or declared.metric).rpartition("/")
+        split, at = split or "test", self.at or declared.metric_at
+        known = () if split != "loss" else [each.name for each in queries.metrics(self.store) if each.split == split]
+        return _Question(
+            measure=measure(name, known),
+            split=split,
+            at=at,
+            exploratory=(split, name, at) != ("test", declared.metric, declared.metric_at),
+        )
+
+    def finals(self, preset: str, question: _Question, rows: Sequence[RunRow]) -> Mapping[str, Final]:
+        key = (question.measure.name, question.split, question.at)
+        if key not in self.answers:
+            name, split, at = key
+            found = queries.finals(self.store, self.selection, name, split=split, at=at)
+            self.answers[key] = {each.run_id: each for each in found}
+        mine = {row.run_id: self.answers[key][row.run_id] for row in rows if row.run_id in self.answers[key]}
+        done = [row for row in rows if row.status == "done"]
+        if done and not any(row.run_id in mine for row in done):
+            stored = sorted({f"{each.split}/{each.name}" for each in queries.metrics(self.store, self.selection)})
+            wanted = f"{question.split}/{question.measure.name}"
+            raise NothingFound(f"{preset}: no run stored {wanted} for {question.at}; stored are {', '.join(stored)}")
+        if done and all(mine[row.run_id].value is None for row in done if row.run_id in mine):
+            epochs = max(row.epochs for row in done)
+            raise UsageError(f"{preset}: {question.at} does not lie within the {epochs} epochs of the runs")
+        return mine
+
+
+def _candidates(rows: Sequence[RunRow], baseline: str, patterns: Sequence[str]) -> list[RunRow]:
+    if not rows:
+        raise NothingFound("no run matches; `lossbench ls` lists what is there")
+    losses = sorted({row.loss for row in rows})
+    if baseline not in losses:
+        raise NothingFound(f"no run of the baseline {unknown('loss', baseline, losses)}")
+    for pattern in patterns:
+        if not any(fnmatchcase(loss, pattern) for loss in losses):
+            raise NothingFound(str(unknown("loss", pattern, losses)))
+    wanted = {loss for loss in losses if not patterns or any(fnmatchcase(loss, each) for each in patterns)}
+    if not wanted - {baseline}:
+        raise NothingFound(f"only {baseline} has runs; nothing to compare it with")
+    return [row for row in rows if row.loss in wanted or row.loss == baseline]
+
+
+def _latest_of_each_cell(rows: Iterable[RunRow]) -> list[RunRow]:
+    """The newest run of each cell that came to an end, or the newest at all; rows come in order of their start."""
+    latest: dict[tuple[str, str, int], RunRow] = {}
+    for row in rows:
+        cell = (row.recipe, row.loss, row.seed)
+        if cell not in latest or row.status in _ENDED or latest[cell].status not in _ENDED:
+            latest[cell] = row
+    return list(latest.values())
+
+
+def _refuse(
+    store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], allow: Collection[str]
+) -> list[str]:
+    recipes = {row.recipe for runs in by_loss.values() for row in runs}
+    if len(recipes) == 1:
+        return []
+    fields = refuse_differences(preset, queries.specs(store, recipes), allow)
+    for loss, runs in by_loss.items():
+        seed, count = Counter(row.seed for row in runs).most_common(1)[0]
+        if count > 1:
+            raise NotComparable(
+                f"{preset}: {loss} has {count} runs of seed {seed} that differ in {', '.join(fields)}; "
+                "choose one of them with --where"
+            )
+    return [f"{preset}: the runs differ in {', '.join(fields)}, as --allow permits"]
+
+
+def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
+    values: dict[int, float] = {}
+    lost: dict[str, list[int]] = {"diverged": [], "failed": [], "unfinished": [], "not_finite": []}
+    for row in sorted(runs, key=lambda row: row.seed):
+        if row.status != "done":
+            lost[row.status if row.status in ("diverged", "failed") else "unfinished"].append(row.seed)
+            continue
+        final = finals.get(row.run_id)
+        if final is not None and final.value is not None and math.isfinite(final.value):
+            values[row.seed] = final.value
+        else:
+            lost["not_finite"].append(row.seed)
+    return Arm(loss=loss, values=values, **{name: tuple(seeds) for name, seeds in lost.items()})
+
+
+def _rules(question: _Question, alpha: float, correct: Correction, min_effect: float | None) -> Rules:
+    default = DEFAULT_MIN_EFFECT if question.measure.unit == "fraction" else None
+    return Rules(
+        alpha=alpha,
+        correct=correct,
+        min_effect=default if min_effect is None else min_effect / question.measure.scale,
+        judged=question.at != "best-test" and question.measure.better != "neither",
+    )
+
+
+def _refuse_emptiness(panels: Sequence[Panel], baseline: str, warnings: Sequence[str]) -> None:
+    found = [(panel, contrast) for panel in panels for contrast in panel.contrasts]
+    if not found:
+        raise NothingFound(f"no preset has both {baseline} and another loss: {'; '.join(warnings)}")
+    if any(contrast.n for _, contrast in found):
+        return
+    panel, first = found[0]
+    arms = (first.baseline, first.candidate)
+    if not any(arm.n for arm in arms):
+        lost = sum((Counter(arm.lost) for arm in arms), Counter[str]())
+        what = ", ".join(f"{count} {name}" for name, count in lost.items())
+        raise NothingFound(f"{panel.preset}: no run has a value to compare ({what})")
+    parts = "; ".join(f"{arm.loss}: {listed(tuple(arm.values)) or 'none'}" for arm in arms)
+    raise NotComparable(
+        f"{panel.preset}: the losses have no seed in common ({parts}); "
+        "run the same seeds, or at least 3 of each"
+    )
+
+
+def _grouped(rows: Iterable[RunRow], key: Callable[[RunRow], _Key]) -> dict[_Key, list[RunRow]]:
+    groups: dict[_Key, list[RunRow]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups

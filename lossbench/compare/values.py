@@ -1,0 +1,210 @@
+"""What a comparison is made of, from the results of one loss to the whole answer. Stored units throughout."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lossbench.measures import Measure
+from lossbench.stats.multiplicity import Correction
+
+__all__ = ["SCHEMA_VERSION", "Across", "Arm", "Comparison", "Contrast", "Panel", "Ranking", "Rules", "Verdict"]
+
+SCHEMA_VERSION = 1
+"""Version of the fields below, as printed in JSON."""
+
+
+class Verdict(StrEnum):
+    """The words a comparison may end in; `lossbench.compare.verdict` says when each is said."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+    NO_DIFFERENCE = "no detectable difference"
+    UNDERPOWERED = "underpowered"
+    INSUFFICIENT = "insufficient data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What is fixed before the numbers are looked at."""
+
+    alpha: float = 0.05
+    correct: Correction = "holm"
+    min_effect: float | None = 0.002
+    """Smallest difference that matters; without one, equivalence and power are not judged."""
+    power: float = 0.8
+    judged: bool = True
+    """False where numbers are shown but no verdict may be drawn from them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One loss on one preset: the value of each finished run and what became of the others."""
+
+    loss: str
+    values: dict[int, float]
+    """Finite values by seed."""
+    diverged: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    unfinished: tuple[int, ...] = ()
+    """Seeds of runs that were interrupted, or are still going."""
+    not_finite: tuple[int, ...] = ()
+    """Seeds of runs that finished, but with a NaN or infinite value of this metric."""
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed that was started, however it ended."""
+        lost = (*self.diverged, *self.failed, *self.unfinished, *self.not_finite)
+        return tuple(sorted({*self.values, *lost}))
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """How many runs have no value, by what became of them; only what did happen."""
+        counts = {
+            "diverged": len(self.diverged),
+            "failed": len(self.failed),
+            "unfinished": len(self.unfinished),
+            "not finite": len(self.not_finite),
+        }
+        return {name: count for name, count in counts.items() if count}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """One loss against the baseline on one preset. Differences are oriented: positive is better. None is unknown."""
+
+    baseline: Arm
+    candidate: Arm
+    paired: bool
+    """False where the seeds do not match, so that Welch's test stands in for the paired one."""
+    n: int
+    """Pairs, or without pairs the runs of the smaller arm."""
+    unmatched: tuple[int, ...]
+    """Seeds with a value on one side only, left out of the pairs."""
+    baseline_mean: float | None
+    baseline_sd: float | None
+    candidate_mean: float | None
+    candidate_sd: float | None
+    gain: float | None
+    sd: float | None
+    """Of the differences per seed; sqrt(s_a^2 + s_b^2) without pairs."""
+    se: float | None
+    df: float | None
+    t: float | None
+    low: float | None
+    high: float | None
+    """Interval of level 1 - alpha for this contrast alone."""
+    p: float | None
+    p_adjusted: float | None
+    joint_low: float | None
+    joint_high: float | None
+    """Interval at the level at which the intervals of all candidates of the preset hold together."""
+    flip_p: float | None
+    flip_floor: float | None
+    hedges: float | None
+    superiority: float | None
+    correlation: float | None
+    equivalence_p: float | None
+    detectable: float | None
+    """The true difference that this many seeds see with the wanted power."""
+    seeds_needed: int | None
+    seeds_low: int | None
+    seeds_high: int | None
+    """Seeds that see `min_effect`, at the measured spread and at the ends of its 95 % interval."""
+    identical: bool
+    verdict: Verdict | None
+    beyond: bool | None
+    """For better and worse: whether the whole joint interval lies beyond `min_effect`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Across:
+    """One loss against the baseline over several presets, each reduced to its mean over seeds."""
+
+    candidate: str
+    presets: int
+    gain: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    """Random-effects mean with its Hartung-Knapp interval."""
+    p_adjusted: float | None
+    tau: float | None
+    i_squared: float | None
+    plain_gain: float
+    """Unweighted mean difference."""
+    wilcoxon_p: float | None
+    wilcoxon_adjusted: float | None
+    wilcoxon_floor: float
+    presets_better: int
+    presets_worse: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """All losses over the presets that have all of them: a picture, never a verdict."""
+
+    losses: tuple[str, ...]
+    presets: int
+    mean_ranks: tuple[float, ...]
+    wins_shared: tuple[int, ...]
+    wins_outright: tuple[int, ...]
+    friedman: float | None
+    friedman_p: float | None
+    permuted: bool
+    """Whether `friedman_p` comes from permutations within presets instead of the chi-square distribution."""
+    iman_davenport: float | None
+    iman_davenport_p: float | None
+    critical_difference: float | None
+    cliques: tuple[tuple[str, ...], ...]
+    conover_p: tuple[tuple[float, ...], ...]
+    error_profiles: tuple[tuple[tuple[float, float], ...], ...]
+    """For each loss the steps (tau, share of presets whose error is at most tau times the smallest)."""
+    accuracy_profiles: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One preset: what its runs are judged by, and every loss against the baseline."""
+
+    preset: str
+    measure: Measure
+    split: str
+    at: str
+    exploratory: bool
+    """Whether metric, split or epoch rule is another than the one the preset declares."""
+    rules: Rules
+    contrasts: tuple[Contrast, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The answer to `lossbench compare`, and the only thing a renderer needs to know."""
+
+    baseline: str
+    panels: tuple[Panel, ...]
+    across: tuple[Across, ...] = ()
+    ranking: Ranking | None = None
+    warnings: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+
+def known(value: float) -> float | None:
+    """None for NaN, which no output format has a word for."""
+    return None if math.isnan(value) else value
+
+
+def listed(seeds: Sequence[int]) -> str:
+    """Sorted seeds with runs of neighbours joined: `0-4,7`."""
+    parts: list[list[int]] = []
+    for seed in sorted(seeds):
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
