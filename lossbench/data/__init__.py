@@ -1,0 +1,19 @@
+"""Data sets as tensors: reading them, dividing them, and handing them out in batches."""
+
+from lossbench.data.batches import batches, evaluation_batches, permutation
+from lossbench.data.loading import data_folder, load
+from lossbench.data.registry import catalogue, get
+from lossbench.data.types import Dataset, Source, Split
+
+__all__ = [
+    "Dataset",
+    "Source",
+    "Split",
+    "batches",
+    "catalogue",
+    "data_folder",
+    "evaluation_batches",
+    "get",
+    "load",
+    "permutation",
+]

@@ -1,0 +1,130 @@
+"""Published files: fetched whole, verified, and read without unpacking anything onto the disk."""
+
+import hashlib
+import os
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from lossbench.errors import DataError
+
+__all__ = ["Remote", "fetch", "md5_of", "members", "replacing"]
+
+_CHUNK = 1 << 20
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A file as its publisher serves it; `file` is its path below the data folder."""
+
+    url: str
+    file: str
+    md5: str
+
+
+def fetch(remote: Remote, folder: Path, *, wanted_by: str, layout: Collection[str]) -> Path:
+    """The file below the data folder, downloaded if it is not there yet, and verified either way.
+
+    Args:
+        wanted_by: name of the data set, for messages.
+        layout: paths the data set is looked for at, for messages.
+    Raises:
+        DataError: it is neither there nor to be had, its checksum is wrong, or the folder cannot be written.
+    """
+    path = folder / remote.file
+    if not path.exists():
+        try:
+            _download(remote, path)
+        except OSError as error:
+            looked = " nor ".join(layout)
+            raise DataError(
+                f"data set {wanted_by} is not in {folder} (neither {looked}) and {remote.url} cannot be fetched: "
+                f"{getattr(error, 'reason', None) or error}; put that file into {folder}, or name a folder that holds "
+                "the data with --data-dir or LOSSBENCH_DATA"
+            ) from error
+    found = md5_of(path)
+    if found != remote.md5:
+        raise DataError(
+            f"{path} has MD5 {found}, expected {remote.md5}: it is damaged or not the file from {remote.url}; "
+            "remove it and try again"
+        )
+    return path
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file, the checksum its publisher and torchvision give."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path` when everything went well, and leaves no trace otherwise.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {path.parent} ({error.strerror}); name a writable folder with --data-dir or "
+            "LOSSBENCH_DATA"
+        ) from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the wanted files of a tar or zip archive, in the archive's order.
+
+    Nothing is written, so no member can land outside a folder; an archive that tries is refused whole all the same.
+
+    Raises:
+        DataError: a member's name leads outside, or the archive is cut off or damaged.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as bundle:
+                _refuse_escapes(path, bundle.namelist())
+                for name in bundle.namelist():
+                    if wanted(name):
+                        yield name, bundle.read(name)
+            return
+        with tarfile.open(path) as bundle_of_tar:
+            for member in bundle_of_tar:
+                _refuse_escapes(path, [member.name])
+                if member.isfile() and wanted(member.name):
+                    content = bundle_of_tar.extractfile(member)
+                    assert content is not None
+                    yield member.name, content.read()
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise DataError(f"{path} is cut off or damaged: {reason}; remove it and fetch it again") from error
+
+
+def _refuse_escapes(path: Path, names: Collection[str]) -> None:
+    for name in names:
+        parts = PurePosixPath(name.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts:
+            raise DataError(f"{path} is refused: its member {name!r} leads outside the archive's own folder")
+
+
+def _download(remote: Remote, path: Path) -> None:
+    with urllib.request.urlopen(remote.url, timeout=_TIMEOUT_SECONDS) as answer, replacing(path) as file:
+        while chunk := answer.read(_CHUNK):
+            file.write(chunk)

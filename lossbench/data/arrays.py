@@ -1,0 +1,65 @@
+"""The documented layout of an image set: `<data-dir>/<name>/{train,test}.npz`.
+
+Each file holds `images` uint8 [N, H, W, C] (or [N, H, W] for grey), `labels` integer [N] and, where the set has
+superclasses, `coarse_labels` integer [N]. It is also the form in which a downloaded archive is kept once it has been
+read, so that there is one way to load a set and users can bring their own.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lossbench.data.archive import replacing
+from lossbench.data.types import Split
+from lossbench.errors import DataError
+
+__all__ = ["read", "write"]
+
+
+def write(path: Path, **arrays: Any) -> None:
+    """Write one file of the layout, whole or not at all."""
+    with replacing(path) as file:
+        np.savez(file, **arrays)
+
+
+def read(path: Path, *, shape: tuple[int, ...], classes: int) -> Split:
+    """Read one file of the layout.
+
+    Args:
+        shape: (C, H, W) that every image must have.
+        classes: labels must lie from 0 to one less.
+    Raises:
+        DataError: unreadable, an array is missing, or of another shape, type or range than promised.
+    """
+    try:
+        # numpy leaves a file it cannot read open, unless it was opened for it.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ("images", "labels") if name in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not a readable npz file: {error}") from error
+    missing = [name for name in ("images", "labels") if name not in arrays]
+    if missing:
+        raise DataError(f"{path} holds no array {' and no array '.join(missing)}")
+    images, labels = arrays["images"], arrays["labels"]
+    if images.ndim == 3:
+        images = images[..., None]
+    channels, height, width = shape
+    if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
+        raise DataError(
+            f"{path}: images are {images.dtype} of shape {list(images.shape)}, expected uint8 [N, {height}, {width}, "
+            f"{channels}]"
+        )
+    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
+        raise DataError(
+            f"{path}: labels are {labels.dtype} of shape {list(labels.shape)}, expected one integer for each of the "
+            f"{len(images)} images"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"{path}: labels run from {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+    return Split(
+        inputs=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        target=torch.from_numpy(labels.astype(np.int64)),
+    )

@@ -1,0 +1,65 @@
+"""Batches of a data set, in an order and with an augmentation that only seed and epoch decide."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lossbench.data import augment
+from lossbench.data.splits import generator
+from lossbench.data.types import Dataset
+from lossbench.spec import DataSpec
+
+__all__ = ["batches", "evaluation_batches", "permutation"]
+
+
+def permutation(rows: int, *, seed: int, epoch: int) -> Tensor:
+    """The order in which that epoch visits the training rows."""
+    return torch.randperm(rows, generator=generator(seed, "shuffle", epoch))
+
+
+def batches(
+    dataset: Dataset, spec: DataSpec, batch_size: int, *, seed: int, epoch: int, device: torch.device | str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Training batches of one epoch, the last one shorter where the rows do not divide."""
+    home = dataset.train.target.device
+    order = permutation(len(dataset.train), seed=seed, epoch=epoch).to(home)
+    views = augment.draw(spec, len(dataset.train), seed=seed, epoch=epoch)
+    views = views and views.to(home)
+    for rows in torch.split(order, batch_size):
+        inputs = dataset.train.inputs[rows]
+        if dataset.kind == "images":
+            inputs = _network_input(inputs, dataset, views and views.take(rows))
+        yield inputs.to(device, non_blocking=True), dataset.train.target[rows].to(device, non_blocking=True)
+
+
+def evaluation_batches(
+    dataset: Dataset,
+    split: Literal["train", "val", "test"],
+    spec: DataSpec,
+    *,
+    device: torch.device | str,
+    batch_size: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All rows of a split in their own order, normalised and not augmented; nothing where the split is not held out."""
+    rows = dataset.split(split)
+    if rows is None:
+        return
+    for inputs, target in zip(torch.split(rows.inputs, batch_size), torch.split(rows.target, batch_size), strict=True):
+        images = _network_input(inputs, dataset, None) if dataset.kind == "images" else inputs
+        yield images.to(device, non_blocking=True), target.to(device, non_blocking=True)
+
+
+def _network_input(images: Tensor, dataset: Dataset, views: augment.Views | None) -> Tensor:
+    """Bytes [N, C, H, W] to normalised floats, seen through `views`."""
+    assert dataset.shift is not None
+    assert dataset.scale is not None
+    shift = dataset.shift
+    if views is not None:
+        images = augment.gather(images, views)
+        if shift.shape[-1] > 1:
+            # A mean image is subtracted before cropping, so it moves with the pixels and the border is exactly zero.
+            # Channel statistics come after cropping, as in torchvision's recipes, so there the border is black.
+            shift = augment.gather(shift.expand(images.shape), views)
+    return images.float().mul_(dataset.scale).add_(shift)

@@ -1,0 +1,129 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): 32x32 colour photographs, 50,000 to train and 10,000 to test.
+
+Checksums are those of torchvision, which serves the same archives.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossbench.data import arrays
+from lossbench.data._pickles import loads
+from lossbench.data.archive import Remote, fetch, members
+from lossbench.data.registry import register
+from lossbench.data.types import Source, Tables
+from lossbench.errors import DataError
+
+_SHAPE = (3, 32, 32)
+_LICENCE = "no licence stated; the author asks to be cited (Krizhevsky 2009)"
+
+_CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
+_CIFAR100_NAMES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
+def _read(
+    folder: Path,
+    *,
+    name: str,
+    class_names: tuple[str, ...],
+    remote: Remote,
+    pickles: dict[str, str],
+    label_keys: dict[str, str],
+) -> Tables:
+    """Read the arrays, after making them from the archive where they are not there yet.
+
+    Args:
+        pickles: member of the archive -> the split it belongs to.
+        label_keys: key in the pickle -> name of the array it becomes.
+    """
+    files = {split: folder / name / f"{split}.npz" for split in ("train", "test")}
+    if not all(file.exists() for file in files.values()):
+        archive = fetch(remote, folder, wanted_by=name, layout=_layout(name, remote))
+        contents = dict(members(archive, pickles.__contains__))
+        if missing := [member for member in pickles if member not in contents]:
+            raise DataError(f"{archive} holds no {', '.join(missing)}; it is not the archive from {remote.url}")
+        for split, file in files.items():
+            parts = [
+                loads(contents[member], f"{archive}:{member}")
+                for member, belongs in pickles.items()
+                if belongs == split
+            ]
+            arrays.write(file, **_joined(parts, archive, label_keys))
+    train, test = (arrays.read(files[split], shape=_SHAPE, classes=len(class_names)) for split in ("train", "test"))
+    return Tables(train=train, test=test, class_names=class_names)
+
+
+def _joined(parts: list[dict[str, Any]], archive: Path, label_keys: dict[str, str]) -> dict[str, Any]:
+    try:
+        rows = np.concatenate([part["data"] for part in parts])
+        images = rows.reshape(-1, *_SHAPE).transpose(0, 2, 3, 1)
+        labels = {
+            array: np.concatenate([np.asarray(part[key], dtype=np.int64) for part in parts])
+            for key, array in label_keys.items()
+        }
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{archive} does not hold the arrays expected of it: {error}") from error
+    return {"images": images, **labels}
+
+
+def _layout(name: str, remote: Remote) -> tuple[str, ...]:
+    return (f"{name}/train.npz", remote.file)
+
+
+def _register(
+    name: str, title: str, names: str, remote: Remote, *, pickles: dict[str, str], label_keys: dict[str, str]
+) -> None:
+    class_names = tuple(names.split())
+    register(
+        Source(
+            name=name,
+            title=title,
+            kind="images",
+            rows=60_000,
+            classes=len(class_names),
+            has_test=True,
+            licence=_LICENCE,
+            origin=remote.url,
+            layout=_layout(name, remote),
+            read=partial(
+                _read, name=name, class_names=class_names, remote=remote, pickles=pickles, label_keys=label_keys
+            ),
+        )
+    )
+
+
+_register(
+    "cifar100",
+    "CIFAR-100, 32x32 photographs",
+    _CIFAR100_NAMES,
+    Remote(
+        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        file="cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+    ),
+    pickles={"cifar-100-python/train": "train", "cifar-100-python/test": "test"},
+    label_keys={"fine_labels": "labels", "coarse_labels": "coarse_labels"},
+)
+_register(
+    "cifar10",
+    "CIFAR-10, 32x32 photographs",
+    _CIFAR10_NAMES,
+    Remote(
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        file="cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+    ),
+    pickles={f"cifar-10-batches-py/data_batch_{part}": "train" for part in range(1, 6)}
+    | {"cifar-10-batches-py/test_batch": "test"},
+    label_keys={"labels": "labels"},
+)

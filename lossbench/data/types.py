@@ -1,0 +1,103 @@
+"""What a data set is, before and after a run's choices are applied to it."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Dataset", "Kind", "Source", "Split", "Tables"]
+
+Kind = Literal["features", "images"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Split:
+    """Rows of one purpose: features float32 [D, F] or images uint8 [D, C, H, W], and integer targets [D]."""
+
+    inputs: Tensor
+    target: Tensor
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: Tensor) -> "Split":
+        """The rows of those numbers, in that order."""
+        return Split(inputs=self.inputs[rows], target=self.target[rows])
+
+    def to(self, device: torch.device | str) -> "Split":
+        return Split(inputs=self.inputs.to(device), target=self.target.to(device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tables:
+    """A data set as published: nothing held out, nothing normalised."""
+
+    train: Split
+    test: Split | None = None
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A data set by name: what is known of it without reading it, and how to read it."""
+
+    name: str
+    title: str
+    kind: Kind
+    rows: int
+    """Rows in all, as published."""
+    classes: int
+    has_test: bool
+    licence: str
+    origin: str
+    """Where it comes from, in words for a listing."""
+    layout: tuple[str, ...] = ()
+    """Paths below the data folder it is read from, the preferred one first; empty where it needs no file."""
+    read: Callable[[Path], Tables]
+
+    def found(self, folder: Path) -> Path | None:
+        """The first path of the layout that exists below the data folder."""
+        return next((folder / path for path in self.layout if (folder / path).exists()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """A data set as one recipe sees it.
+
+    Features are normalised already. Images stay bytes, a quarter of the memory; `shift` and `scale` turn a batch of
+    them into network inputs, `x * scale + shift`, with shapes that broadcast against [N, C, H, W].
+    """
+
+    name: str
+    kind: Kind
+    train: Split
+    val: Split | None
+    test: Split
+    classes: int
+    class_names: tuple[str, ...]
+    shift: Tensor | None = None
+    scale: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row of inputs: (F,) or (C, H, W)."""
+        return tuple(self.train.inputs.shape[1:])
+
+    def split(self, name: str) -> Split | None:
+        """`train`, `val` or `test`; None for a validation split that the recipe does not hold out."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same data set with every tensor on that device, so that no batch has to travel."""
+        return dataclasses.replace(
+            self,
+            train=self.train.to(device),
+            val=self.val and self.val.to(device),
+            test=self.test.to(device),
+            shift=None if self.shift is None else self.shift.to(device),
+            scale=None if self.scale is None else self.scale.to(device),
+        )
