@@ -1,0 +1,40 @@
+"""Classification losses as pure functions `(logits [N, C], target [N], *, knobs) -> loss per sample [N]`.
+
+    >>> from lossbench import losses
+    >>> losses.build("focal:gamma=3")(logits, target)
+
+A loss is written in one file of this package and registers itself; `catalogue()` lists them all.
+"""
+
+from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source
+from lossbench.losses._learned import raw_of, softmax_total, values_of
+from lossbench.losses._margin import Curve, TrueClass, at_probability, true_class_and_residual
+from lossbench.losses._registry import Loss, LossFunction, catalogue, get, loss, true_class
+from lossbench.losses._resolve import build, find, per_sample, resolve, sources, value_at
+
+__all__ = [
+    "Curve",
+    "Fixed",
+    "FromData",
+    "Learned",
+    "Loss",
+    "LossFunction",
+    "Scheduled",
+    "Source",
+    "TrueClass",
+    "at_probability",
+    "build",
+    "catalogue",
+    "find",
+    "get",
+    "loss",
+    "per_sample",
+    "raw_of",
+    "resolve",
+    "softmax_total",
+    "sources",
+    "true_class",
+    "true_class_and_residual",
+    "value_at",
+    "values_of",
+]

@@ -1,0 +1,119 @@
+"""The one mechanism behind every loss that depends on the true-class probability p_y alone.
+
+Such a loss L = f(p_y) has the gradient of cross entropy times one number per sample,
+
+    dL/dq_j = w(p_y) (p_j - [j = y]),   w(p) = -p f'(p),
+
+so a loss states its value and its weight as a small function of `TrueClass`, and everything that touches the [N, C]
+logits is here: one pass for the probabilities, one buffer, which becomes the gradient in place.
+
+Numerics: 1 - p_y is the sum of the other classes' probabilities and log p_y = logsigmoid(log p_y - log(1 - p_y)), so
+both keep their relative precision as p_y tends to 1 and as it tends to 0. No term is clamped or padded.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from lossbench.losses._knobs import Number
+
+__all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "true_class_loss"]
+
+
+class TrueClass(NamedTuple):
+    """The true class as a loss sees it: `log_p` = log p_y and `not_p` = 1 - p_y, each exact to rounding."""
+
+    log_p: Tensor
+    not_p: Tensor
+
+    @property
+    def p(self) -> Tensor:
+        """Probability of the true class."""
+        return self.log_p.exp()
+
+    @property
+    def ce(self) -> Tensor:
+        """Cross entropy, -log p_y."""
+        return -self.log_p
+
+    @property
+    def ce_over_not_p(self) -> Tensor:
+        """-log(p_y) / (1 - p_y), which tends to 1 as p_y does."""
+        return (self.ce / self.not_p).nan_to_num(nan=1.0)
+
+
+Curve = Callable[..., tuple[Tensor, Number]]
+"""A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
+
+
+def at_probability(p: Tensor) -> TrueClass:
+    """The true class at given probabilities, to draw or examine a curve."""
+    return TrueClass(p.log(), 1 - p)
+
+
+def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping[str, Any]) -> Tensor:
+    """The loss of each sample, differentiable in the logits and in every knob that requires a gradient.
+
+    Args:
+        curve: value and weight as a function of p_y.
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        knobs: numbers, words, or tensors that broadcast to [N].
+    Returns:
+        Loss per sample [N].
+    """
+    columns = tuple(value.unsqueeze(-1) if isinstance(value, Tensor) else value for value in knobs.values())
+    value: Tensor = _TrueClassLoss.apply(logits, target, curve, tuple(knobs), *columns)
+    return value
+
+
+def true_class_and_residual(logits: Tensor, target: Tensor) -> tuple[TrueClass, Tensor]:
+    """The true class [N, 1] and p_j - [j = y] [N, C], the gradient of cross entropy in the logits."""
+    probabilities = logits.log_softmax(-1)
+    index = target.unsqueeze(-1)
+    log_p = probabilities.gather(-1, index)
+    probabilities.exp_()
+    not_p = probabilities.scatter_(-1, index, torch.zeros_like(log_p)).sum(-1, keepdim=True)
+    true = TrueClass(logsigmoid(log_p - not_p.log()), not_p)
+    return true, probabilities.scatter_(-1, index, -not_p)
+
+
+class _TrueClassLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, names: tuple[str, ...], *knobs: Any) -> Tensor:
+        true, residual = true_class_and_residual(logits, target)
+        ctx.learned = any(ctx.needs_input_grad[4:])
+        if ctx.learned:
+            with torch.enable_grad():
+                knobs = tuple(
+                    knob.detach().requires_grad_() if needed else knob
+                    for knob, needed in zip(knobs, ctx.needs_input_grad[4:], strict=True)
+                )
+                value, weight = curve(true, **dict(zip(names, knobs, strict=True)))
+            ctx.value, ctx.knobs = value, knobs
+            value, weight = value.detach(), weight.detach() if isinstance(weight, Tensor) else weight
+        else:
+            value, weight = curve(true, **dict(zip(names, knobs, strict=True)))
+        ctx.residual, ctx.weight = residual, weight
+        return value.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("this loss has no second derivative; take the gradient without create_graph")
+        residual, ctx.residual = ctx.residual, None
+        if residual is None:
+            raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
+        upstream = upstream.unsqueeze(-1)
+        learned: dict[int, Tensor] = {}
+        if ctx.learned:
+            wanted = [place for place, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
+            leaves = [ctx.knobs[place] for place in wanted]
+            found = torch.autograd.grad(ctx.value, leaves, upstream, allow_unused=True)
+            learned = {place: each for place, each in zip(wanted, found, strict=True) if each is not None}
+        # The buffer is as large as the logits: it is turned into the gradient in place and given away.
+        gradient = residual.mul_(upstream * ctx.weight)
+        return (gradient, None, None, None, *(learned.get(place) for place in range(len(ctx.needs_input_grad) - 4)))

@@ -1,0 +1,146 @@
+"""The catalogue: what a loss is, and how a file of this package adds one.
+
+Every module of the package whose name has no leading underscore is imported once; each decorated function in it
+registers itself. Listings are sorted, so nothing depends on the order of files.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+from lossbench.errors import unknown
+from lossbench.losses import _margin
+from lossbench.losses._knobs import Source
+from lossbench.losses._margin import Curve
+
+__all__ = ["Loss", "LossFunction", "catalogue", "get", "loss", "register", "true_class"]
+
+LossFunction = Callable[..., Tensor]
+"""`(logits [N, C], target [N], **knobs) -> loss per sample [N]`."""
+
+Family = Literal["true class", "softmax", "scores", "multi-label"]
+"""What a loss looks at: p_y alone, all softmax probabilities, raw scores, or one sigmoid per label."""
+
+Link = Literal["softmax", "sigmoid", "none"]
+"""How scores become probabilities at inference."""
+
+
+def _unchanged(texts: dict[str, str]) -> dict[str, str]:
+    return texts
+
+
+def _nothing_wrong(sources: Mapping[str, Source]) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Loss:
+    """One entry of the catalogue."""
+
+    name: str
+    steps: tuple[LossFunction, ...]
+    """One for ordinary losses; the trainer gives each its own forward pass and optimiser."""
+    knobs: Mapping[str, Source]
+    cites: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    family: Family = "softmax"
+    link: Link = "softmax"
+    curve: Curve | None = None
+    """Value and gradient weight over p_y, for the losses that depend on it alone."""
+    fewest_classes: int = 2
+    doc: str = ""
+    spell: Callable[[dict[str, str]], dict[str, str]] = field(default=_unchanged, repr=False)
+    """Turns other spellings of this loss's knobs into the declared ones."""
+    fault: Callable[[Mapping[str, Source]], str | None] = field(default=_nothing_wrong, repr=False)
+    """What is wrong with knobs that are each in range but do not go together."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.partition("\n")[0]
+
+    @property
+    def paper(self) -> str:
+        """The first citation, as error messages name it."""
+        return self.cites[0] if self.cites else "lossbench"
+
+
+_REGISTRY: dict[str, Loss] = {}
+
+
+def register(entry: Loss) -> None:
+    """Add a loss to the catalogue; a name taken twice is a bug."""
+    taken = {name for each in _REGISTRY.values() for name in (each.name, *each.aliases)}
+    if clash := taken & {entry.name, *entry.aliases}:
+        raise ValueError(f"two losses are called {', '.join(sorted(clash))}")
+    _REGISTRY[entry.name] = entry
+
+
+def loss(
+    name: str, *, knobs: Mapping[str, Source] | None = None, **about: Any
+) -> Callable[[LossFunction], LossFunction]:
+    """Register a function `(logits, target, *, knobs)` as a one-step loss; `about` are further fields of `Loss`."""
+
+    def add(function: LossFunction) -> LossFunction:
+        doc = inspect.getdoc(function) or ""
+        register(Loss(name=name, steps=(function,), knobs=knobs or {}, doc=doc, **about))
+        return function
+
+    return add
+
+
+def true_class(
+    name: str, *, knobs: Mapping[str, Source] | None = None, **about: Any
+) -> Callable[[Curve], LossFunction]:
+    """Register a function `(TrueClass, *, knobs) -> (value, weight)` as a loss that depends on p_y alone.
+
+    The decorated name becomes the loss itself, `(logits, target, **knobs)`, so that other losses can build on it.
+    """
+
+    def add(curve: Curve) -> LossFunction:
+        @functools.wraps(curve)
+        def of_logits(logits: Tensor, target: Tensor, **values: Any) -> Tensor:
+            return _margin.true_class_loss(curve, logits, target, values)
+
+        doc = inspect.getdoc(curve) or ""
+        entry = Loss(
+            name=name, steps=(of_logits,), knobs=knobs or {}, doc=doc, family="true class", curve=curve, **about
+        )
+        register(entry)
+        return of_logits
+
+    return add
+
+
+def get(name: str) -> Loss:
+    """The loss of that name or alias.
+
+    Raises:
+        UsageError: there is none.
+    """
+    entries = _discovered()
+    for entry in entries.values():
+        if name == entry.name or name in entry.aliases:
+            return entry
+    raise unknown("loss", name, [spelling for entry in entries.values() for spelling in (entry.name, *entry.aliases)])
+
+
+def catalogue() -> tuple[Loss, ...]:
+    """Every loss, by name."""
+    entries = _discovered()
+    return tuple(entries[name] for name in sorted(entries))
+
+
+@functools.cache
+def _discovered() -> dict[str, Loss]:
+    package = importlib.import_module("lossbench.losses")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"lossbench.losses.{module.name}")
+    return _REGISTRY

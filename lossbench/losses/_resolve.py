@@ -1,0 +1,122 @@
+"""From the text of a loss to a canonical reference, and from there to functions of logits and target."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossbench.errors import UsageError, unknown
+from lossbench.losses import _user
+from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source, Whole, refine
+from lossbench.losses._registry import Loss, LossFunction, get
+from lossbench.schedules import Clock
+from lossbench.spec import LossRef, parse_loss
+
+__all__ = ["build", "find", "per_sample", "resolve", "sources", "value_at"]
+
+
+def resolve(text: str) -> LossRef:
+    """The canonical reference a text stands for: full name, only knobs that differ from the defaults, plain numbers.
+
+    Raises:
+        UsageError: unknown loss or knob, or a value out of range.
+    """
+    asked = parse_loss(text)
+    code = _user.read(asked.name) if _user.is_user_loss(asked.name) else None
+    entry = find(LossRef(asked.name, code=code))
+    texts = entry.spell(dict(asked.knobs))
+    chosen = {knob: _refined(entry, knob, value) for knob, value in texts.items()}
+    if fault := entry.fault({**entry.knobs, **chosen}):
+        raise UsageError(f"{entry.name}: {fault}")
+    changed = {knob: str(source) for knob, source in chosen.items() if str(source) != str(entry.knobs[knob])}
+    return LossRef(entry.name, tuple(sorted(changed.items())), code)
+
+
+def find(ref: LossRef) -> Loss:
+    """The loss a reference names; a user's own is made from the source text it carries.
+
+    Raises:
+        UsageError: there is none, or the user's file is not a loss.
+    """
+    return get(ref.name) if ref.code is None else _user.load(ref.name, ref.code)
+
+
+def sources(ref: LossRef) -> tuple[Loss, dict[str, Source]]:
+    """A loss and the source of each of its knobs, overrides applied."""
+    entry = find(ref)
+    return entry, {**entry.knobs, **{knob: _refined(entry, knob, text) for knob, text in ref.knobs}}
+
+
+def build(
+    text: str, *, clock: Clock | None = None, target: Tensor | None = None, classes: int | None = None
+) -> LossFunction:
+    """The loss a text stands for, as a function `(logits [N, C], target [N]) -> loss per sample [N]`.
+
+    `clock` is needed where a knob is scheduled; training targets and the number of classes where one comes from data.
+    `target` at the call may be class indices [N] or class shares [N, C].
+
+    Raises:
+        UsageError: unknown loss or knob, a value out of range, or something needed that was not given.
+    """
+    ref = resolve(text)
+    entry, chosen = sources(ref)
+    if len(entry.steps) > 1:
+        raise UsageError(
+            f"{entry.name} takes {len(entry.steps)} steps per batch; lossbench.objective.Objective runs them"
+        )
+    values: dict[str, Any] = {}
+    for knob, source in chosen.items():
+        if isinstance(source, Learned):
+            raise UsageError(f"{ref}: {knob} is learned, which needs lossbench.objective.Objective")
+        if isinstance(source, Scheduled) and clock is None:
+            raise UsageError(f"{ref}: {knob} follows a schedule; pass clock=Clock(epoch=.., epochs=..)")
+        if isinstance(source, FromData):
+            if target is None or classes is None:
+                raise UsageError(f"{ref}: {knob} comes from the training data; pass target=.. and classes=..")
+            values[knob] = source.read(target, classes)
+        else:
+            values[knob] = value_at(source, clock or Clock(epoch=0, epochs=1))
+    return per_sample(entry, entry.steps[0], values)
+
+
+def value_at(source: Fixed | Scheduled, clock: Clock) -> float | bool | str | None:
+    """The value of a knob in one epoch."""
+    value = source.value if isinstance(source, Fixed) else source.schedule(clock)
+    return round(value) if isinstance(source.domain, Whole) and isinstance(value, float) else value
+
+
+def per_sample(entry: Loss, step: LossFunction, values: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A step with its knobs filled in, computing in float32 or wider and taking indices or class shares as target."""
+
+    def function(logits: Tensor, target: Tensor) -> Tensor:
+        if logits.dtype in (torch.bfloat16, torch.float16):
+            logits = logits.float()
+        if target.is_floating_point() and entry.family != "multi-label":
+            return _by_shares(step, logits, target, values)
+        return step(logits, target, **values)
+
+    return function
+
+
+def _by_shares(step: LossFunction, logits: Tensor, target: Tensor, values: Mapping[str, Any]) -> Tensor:
+    """The linear rule sum_j t_j L(q, j), over the classes with a share."""
+    rows, labels = target.nonzero(as_tuple=True)
+    spread = {
+        knob: value.expand(len(logits))[rows]
+        if isinstance(value, Tensor) and value.shape[:1] == logits.shape[:1]
+        else value
+        for knob, value in values.items()
+    }
+    losses = step(logits[rows], labels, **spread) * target[rows, labels].to(logits.dtype)
+    return logits.new_zeros(len(logits)).index_add(0, rows, losses)
+
+
+def _refined(entry: Loss, knob: str, text: str) -> Source:
+    if knob not in entry.knobs:
+        raise (
+            unknown(f"knob of {entry.name}", knob, entry.knobs)
+            if entry.knobs
+            else UsageError(f"{entry.name} has no knobs, got {knob}={text}")
+        )
+    return refine(entry.knobs[knob], text, f"{entry.name}: {knob}", entry.paper)

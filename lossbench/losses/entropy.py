@@ -1,0 +1,77 @@
+"""Losses that add an entropy of the prediction, or cross entropy the other way round."""
+
+import math
+
+from torch import Tensor
+
+from lossbench.losses._knobs import ANY, Fixed, Number, above, at_least, within
+from lossbench.losses._margin import TrueClass
+from lossbench.losses._numerics import entropy, log, log_probabilities, pick
+from lossbench.losses._registry import loss, true_class
+
+__all__ = ["min_ent", "mix_ent"]
+
+_ENT = "arXiv 2501.13709"
+
+
+@loss(
+    "min-ent",
+    cites=(_ENT,),
+    knobs={
+        "beta1": Fixed(1.0, at_least(0)),
+        "beta2": Fixed(0.1, ANY),
+        "base1": Fixed(math.e, above(1)),
+        "base2": Fixed(math.e, above(1)),
+    },
+)
+def min_ent(logits: Tensor, target: Tensor, *, beta1: Number, beta2: Number, base1: Number, base2: Number) -> Tensor:
+    """Cross entropy plus the entropy of the prediction, each in a logarithm of its own base.
+
+        L = beta1 (-log p_y) / ln(base1) + beta2 H(p) / ln(base2)
+
+    Args:
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        beta1, beta2: the two weights; the paper learns them and prints no default for beta2, 0.1 is our choice.
+        base1, base2: bases of the two logarithms; e as in the published code.
+    Returns:
+        Loss per sample [N].
+    Identities: confidence-penalty at beta2 = -beta; only beta / ln(base) matters, so a base is no freedom of its own.
+    Caveats: rewards confident mistakes; degenerate for large beta2. Learned weights are ill-posed: the loss falls by
+        shrinking them, so `free` runs away and `square` and `exp` switch the loss off.
+    """
+    log_p = log_probabilities(logits)
+    return -(beta1 / log(base1)) * pick(log_p, target) + (beta2 / log(base2)) * entropy(log_p)
+
+
+@true_class(
+    "mix-ent",
+    cites=(_ENT,),
+    knobs={
+        "beta1": Fixed(1.0, at_least(0)),
+        "beta2": Fixed(1.0, at_least(0)),
+        "eps": Fixed(1e-6, within(0, 1, low_open=True, high_open=True)),
+        "base1": Fixed(math.e, above(1)),
+        "base2": Fixed(math.e, above(1)),
+    },
+)
+def mix_ent(
+    true: TrueClass, *, beta1: Number, beta2: Number, eps: Number, base1: Number, base2: Number
+) -> tuple[Tensor, Number]:
+    """Cross entropy plus cross entropy from the prediction to the label, each in a logarithm of its own base.
+
+        L = beta1 (-log p_y) / ln(base1) - beta2 ln(eps) (1 - p_y) / ln(base2)
+
+    Gradient weight: w(p) = beta1 / ln(base1) - beta2 ln(eps) / ln(base2) p.
+    Args:
+        beta1, beta2: the two weights, 1 as in the published code.
+        eps: what the zeros of the one-hot label are raised to; 1e-6 makes the second weight 13.8.
+        base1, base2: bases of the two logarithms; e as in the published code.
+    Returns:
+        Loss per sample [N].
+    Identities: sce with A = ln(eps); ce-el and poly1 at matching weights.
+    Caveats: eps is the knob that matters most. Learned weights are ill-posed, as for min-ent. Strongly over-confident.
+    """
+    straight = beta1 / log(base1)
+    swapped = -(beta2 * log(eps) / log(base2))
+    return straight * true.ce + swapped * true.not_p, straight + swapped * true.p

@@ -1,0 +1,114 @@
+"""The expectation loss, its double, and its mixture with cross entropy."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lossbench.errors import UsageError
+from lossbench.losses._knobs import Fixed, Number, Source, Words, at_least, within
+from lossbench.losses._margin import TrueClass
+from lossbench.losses._registry import true_class
+
+__all__ = ["ce_el", "expectation", "mae", "mixture"]
+
+_EL = "arXiv 2109.05635"
+
+
+@true_class("expectation", aliases=("el",), cites=(_EL,))
+def expectation(true: TrueClass) -> tuple[Tensor, Number]:
+    """The probability of drawing a wrong class from the predicted distribution.
+
+        L = 1 - p_y
+
+    Gradient weight: w(p) = p.
+    Returns:
+        Loss per sample [N], in [0, 1].
+    Identities: half of mae, gce at q = 1, taylor-ce at t = 1, rce divided by |A|, phuber-ce at tau = 1.
+    Caveats: with C classes the gradient at initialisation is about 1/C of cross entropy's, so it stalls where there
+        are many; it is minimised by a vertex of the simplex, so its probabilities mean little. Another loss, here
+        called encouraging, also goes by the letters EL.
+    """
+    return true.not_p, true.p
+
+
+@true_class("mae", aliases=("l1",), cites=("arXiv 1712.09482",))
+def mae(true: TrueClass) -> tuple[Tensor, Number]:
+    """The L1 distance between the prediction and the one-hot label.
+
+        L = 2 (1 - p_y)
+
+    Gradient weight: w(p) = 2 p.
+    Returns:
+        Loss per sample [N], in [0, 2].
+    Identities: twice expectation; summed over all labels it is 2 (C - 1) whatever the logits.
+    Caveats: underfits with many classes; some public code drops the factor 2.
+    """
+    return 2 * true.not_p, 2 * true.p
+
+
+def mixture(focus: Number) -> tuple[Number, Number]:
+    """Weights (alpha, beta) of cross entropy and expectation loss for a focus in [0, 0.5]: 1 and 1 / (1 - 2 focus), and
+    (0, 1) at 0.5, where the formula has a pole."""
+    if isinstance(focus, Tensor):
+        pure = focus == 0.5
+        return (~pure).to(focus.dtype), 1 / (1 - 2 * torch.where(pure, 0.0, focus))
+    return (0.0, 1.0) if focus == 0.5 else (1.0, 1 / (1 - 2 * focus))
+
+
+def _spell(texts: dict[str, str]) -> dict[str, str]:
+    if "schedule" not in texts:
+        return texts
+    if "focus" in texts:
+        raise UsageError("ce-el: schedule is another word for focus; set one of them")
+    return {("focus" if knob == "schedule" else knob): text.removeprefix("f") for knob, text in texts.items()}
+
+
+def _fault(sources: Mapping[str, Source]) -> str | None:
+    unset = [knob for knob in ("alpha", "beta") if sources[knob] == Fixed(None, at_least(0))]
+    if len(unset) == 1:
+        return f"alpha and beta are set together, and {unset[0]} is missing"
+    if not unset and str(sources["focus"]) != "0":
+        return "the mixture is given by focus or by alpha and beta, not by both"
+    return None
+
+
+@true_class(
+    "ce-el",
+    aliases=("mix-el",),
+    cites=(_EL,),
+    knobs={
+        "focus": Fixed(0.0, within(0, 0.5)),
+        "alpha": Fixed(None, at_least(0)),
+        "beta": Fixed(None, at_least(0)),
+        "normalize": Fixed("none", Words(("none", "area"))),
+    },
+    spell=_spell,
+    fault=_fault,
+)
+def ce_el(
+    true: TrueClass, *, focus: Number, alpha: Number | None, beta: Number | None, normalize: str
+) -> tuple[Tensor, Number]:
+    """A mixture of cross entropy and expectation loss whose strongest gradient lies at a chosen p_y.
+
+        L = alpha (-log p_y) + beta (1 - p_y),   alpha = 1 and beta = 1 / (1 - 2 focus), or 0 and 1 at focus 0.5
+
+    Gradient weight: w(p) = alpha + beta p.
+    Args:
+        focus: the p_y at which |dL/dq_y| peaks, in [0, 0.5]; usually scheduled, `0,0.5` or `0-0.5` as published;
+            `schedule=f0-0.5` means the same.
+        alpha, beta: the two weights themselves, instead of a focus.
+        normalize: `area` divides by alpha + beta / 3, the gradient's area relative to cross entropy's, so that moving
+            the focus does not also change the step size.
+    Returns:
+        Loss per sample [N].
+    Identities: poly1 at epsilon 1 / (1 - 2 focus); sce and mix-ent at matching weights; expectation at focus 0.5.
+    Caveats: without normalize the area is 4/3, 1.42, 1.56, 1.83, 2.67 and then 1/3 along focus 0, 0.1 ... 0.5, so a
+        schedule doubles the effective step and then divides it by eight. Strongly over-confident.
+    """
+    if alpha is None or beta is None:
+        alpha, beta = mixture(focus)
+    if normalize == "area":
+        area = alpha + beta / 3
+        alpha, beta = alpha / area, beta / area
+    return alpha * true.ce + beta * true.not_p, alpha + beta * true.p

@@ -1,0 +1,310 @@
+"""Binding a loss to its data: the only objects that hold learned knobs.
+
+`Objective` serves one run; `CohortObjective` serves many runs of one program at once, whatever their losses.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossbench import losses
+from lossbench.errors import UsageError
+from lossbench.losses import Fixed, FromData, Learned, Scheduled, Source
+from lossbench.schedules import Clock
+from lossbench.spec import LossRef
+
+__all__ = ["CohortObjective", "Objective", "Step", "check"]
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""`(logits [N, C], target [N]) -> loss per sample [N]`."""
+
+
+def check(ref: LossRef, *, epochs: int, classes: int) -> None:
+    """Refuse a loss that this many epochs or classes cannot serve.
+
+    Raises:
+        UsageError: a schedule would leave a phase empty, or there are too few classes.
+    """
+    entry, sources = losses.sources(ref)
+    if classes < entry.fewest_classes:
+        raise UsageError(f"{entry.name} needs at least {entry.fewest_classes} classes, the data have {classes}")
+    for knob, source in sources.items():
+        if isinstance(source, Scheduled) and source.schedule.shortest > epochs:
+            raise UsageError(
+                f"{ref}: {knob}={source} needs at least {source.schedule.shortest} epochs to leave no phase empty, "
+                f"got {epochs}"
+            )
+
+
+class Objective(nn.Module):
+    """One loss with everything it needs but logits and target: knob values, learned parameters, class counts."""
+
+    def __init__(self, ref: LossRef, *, target: Tensor, classes: int) -> None:
+        """`target` are the training targets [D], from which class counts come."""
+        super().__init__()
+        self._ref = ref
+        self._loss, self._sources = losses.sources(ref)
+        self._learned = _learned_of(self._sources)
+        self._total = losses.softmax_total(self._learned)
+        self.raw = nn.ParameterDict(
+            {knob: nn.Parameter(torch.tensor(losses.raw_of(source))) for knob, source in self._learned.items()}
+        )
+        for knob, source in self._sources.items():
+            if isinstance(source, FromData):
+                self.register_buffer(knob, source.read(target, classes), persistent=False)
+
+    def check(self, epochs: int, classes: int) -> None:
+        """Refuse what `check` refuses."""
+        check(self._ref, epochs=epochs, classes=classes)
+
+    def steps(self, clock: Clock) -> tuple[Step, ...]:
+        """The loss functions of this epoch, one per forward pass, in float32 or wider whatever the autocast."""
+        settled = {
+            knob: losses.value_at(source, clock)
+            for knob, source in self._sources.items()
+            if isinstance(source, Fixed | Scheduled)
+        }
+        return tuple(self._bound(step, settled) for step in self._loss.steps)
+
+    def param_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Optimizer groups of the learned knobs: their own learning rate where they have one, no weight decay."""
+        return [
+            {"params": [self.raw[knob]], "lr": lr if source.lr is None else source.lr, "weight_decay": 0.0}
+            for knob, source in self._learned.items()
+        ]
+
+    def values(self, clock: Clock) -> dict[str, float]:
+        """The values of the scheduled and learned knobs in this epoch."""
+        scheduled = {
+            knob: float(losses.value_at(source, clock) or 0.0)
+            for knob, source in self._sources.items()
+            if isinstance(source, Scheduled)
+        }
+        return scheduled | {knob: float(value.detach()) for knob, value in self._learned_values().items()}
+
+    def _learned_values(self) -> dict[str, Tensor]:
+        return losses.values_of(dict(self.raw.items()), self._learned, self._total) if self._learned else {}
+
+    def _bound(self, step: losses.LossFunction, settled: Mapping[str, Any]) -> Step:
+        from_data = {knob for knob, source in self._sources.items() if isinstance(source, FromData)}
+
+        def function(logits: Tensor, target: Tensor) -> Tensor:
+            fed = {knob: getattr(self, knob) for knob in from_data}
+            values = {**settled, **fed, **self._learned_values()}
+            with torch.autocast(logits.device.type, enabled=False):
+                return losses.per_sample(self._loss, step, values)(logits, target)
+
+        return function
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Runs of one cohort whose losses are one function with different numbers."""
+
+    entry: losses.Loss
+    runs: Tensor
+    """Places of the runs in the cohort [r]."""
+    shared: Mapping[str, Any]
+    """Knobs that are the same for all of them: words, whole numbers, tensors from the data."""
+    numbers: Mapping[str, Tensor]
+    """Numeric knobs of this epoch, one value per run [r]."""
+    learned: Mapping[str, Learned]
+    """Learned knobs, in the order of their columns in the cohort's raw parameters."""
+    totals: Tensor
+    """Sum of the initial values of knobs in softmax style [r]."""
+
+
+class CohortObjective(nn.Module):
+    """The losses of R runs as one program: one call per kind of loss, never one per run.
+
+    A run's numbers do not depend on its neighbours, bit for bit on the CPU. `raw` [R, K] holds the raw parameters of
+    the learned knobs, one row per run and K = 0 where none has any, so an optimiser can treat it as one more weight
+    with a leading run axis; it takes no weight decay.
+    """
+
+    def __init__(self, refs: Sequence[LossRef], *, target: Tensor, classes: int) -> None:
+        """`target` are the training targets [D] of all runs; every loss must take the same number of steps."""
+        super().__init__()
+        self._bound = [(ref, *losses.sources(ref)) for ref in refs]
+        self._learned = [_learned_of(sources) for _, _, sources in self._bound]
+        counts = {len(entry.steps) for _, entry, _ in self._bound}
+        if len(counts) > 1:
+            raise UsageError("the losses of one cohort take the same number of steps per batch")
+        self.step_count = counts.pop()
+        width = max(map(len, self._learned))
+        raw = torch.zeros(len(self._bound), width)
+        for row, learned in zip(raw, self._learned, strict=True):
+            for column, knob in enumerate(learned):
+                row[column] = losses.raw_of(learned[knob])
+        self.raw = nn.Parameter(raw)
+        # Sources that read the data alike share one tensor, which moves with the module.
+        self._from_data: dict[Callable[[Tensor, int], Tensor], str] = {}
+        for source in (each for _, _, sources in self._bound for each in sources.values()):
+            if isinstance(source, FromData) and source.read not in self._from_data:
+                self._from_data[source.read] = f"data{len(self._from_data)}"
+                self.register_buffer(self._from_data[source.read], source.read(target, classes), persistent=False)
+        self._latest: tuple[Any, tuple[_Group, ...]] = (None, ())
+
+    def losses(self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0) -> Tensor:
+        """The loss of every run on every row, without gradients.
+
+        Args:
+            logits: unnormalised scores [R, B, C].
+            target: class indices, shared [B] or one row per run [R, B].
+        Returns:
+            Losses [R, B].
+        """
+        return self._evaluate(logits, target, clock, step, gradients=False)[0]
+
+    def losses_and_gradient(
+        self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """The losses, and the gradient of every run's batch mean in its logits; learned knobs' gradients add to `raw`.
+
+        Args:
+            logits: unnormalised scores [R, B, C].
+            target: class indices, shared [B] or one row per run [R, B].
+        Returns:
+            Losses [R, B], and d(mean over B)/d logits [R, B, C], already divided by B.
+        """
+        return self._evaluate(logits, target, clock, step, gradients=True)
+
+    def values(self, clock: Clock) -> list[dict[str, float]]:
+        """For each run, the values of its scheduled and learned knobs in this epoch."""
+        found = [
+            {
+                knob: float(losses.value_at(source, clock) or 0.0)
+                for knob, source in sources.items()
+                if isinstance(source, Scheduled)
+            }
+            for _, _, sources in self._bound
+        ]
+        for group in self._groups(clock, torch.float64):
+            for knob, value in self._learned_values(group, torch.float64).items():
+                for run, number in zip(group.runs.tolist(), value.tolist(), strict=True):
+                    found[run][knob] = number
+        return found
+
+    def learned_lr(self, lr: Tensor) -> Tensor:
+        """Learning rates of `raw` [R, K] where those of the models are `lr` [R]."""
+        rates = lr.unsqueeze(-1).repeat(1, self.raw.shape[1])
+        for row, learned in zip(rates, self._learned, strict=True):
+            for column, source in enumerate(learned.values()):
+                if source.lr is not None:
+                    row[column] = source.lr
+        return rates
+
+    @torch.no_grad()
+    def _evaluate(
+        self, logits: Tensor, target: Tensor, clock: Clock, step: int, *, gradients: bool
+    ) -> tuple[Tensor, Tensor]:
+        if logits.dtype in (torch.bfloat16, torch.float16):
+            logits = logits.float()
+        target = target.expand(logits.shape[:2])
+        groups = self._groups(clock, logits.dtype)
+        curved = [group for group in groups if group.entry.curve]
+        others = [group for group in groups if not group.entry.curve]
+        parts = [self._curved(curved, logits, target, gradients)] if curved else []
+        parts += [self._general(group, logits, target, step, gradients) for group in others]
+        if len(parts) == 1 and len(groups) == 1:
+            return parts[0]
+        runs = torch.cat([group.runs for group in (*curved, *others)])
+        values, gradient = (torch.cat(each) for each in zip(*parts, strict=True))
+        return torch.empty_like(values).index_copy_(0, runs, values), torch.empty_like(gradient).index_copy_(
+            0, runs, gradient
+        )
+
+    def _curved(self, groups: list[_Group], logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
+        """All runs whose loss depends on p_y alone: their logits are gone through once, whatever the kinds of loss."""
+        rows = logits.shape[1]
+        if len(groups) > 1 or len(groups[0].runs) < len(logits):
+            runs = torch.cat([group.runs for group in groups])
+            logits, target = logits[runs], target[runs]
+        true, residual = losses.true_class_and_residual(logits, target)
+        values, weights = torch.empty_like(true.log_p), torch.empty_like(true.log_p)
+        start = 0
+        for group in groups:
+            places = slice(start, start := start + len(group.runs))
+            assert group.entry.curve is not None
+            with torch.set_grad_enabled(gradients and bool(group.learned)):
+                part = losses.TrueClass(true.log_p[places], true.not_p[places])
+                value, weight = group.entry.curve(part, **self._fed(group, lambda knob: knob.view(-1, 1, 1)))
+                if value.requires_grad:
+                    torch.autograd.backward(value.sum() / rows)
+            values[places] = value.detach()
+            weights[places] = weight.detach() if isinstance(weight, Tensor) else weight
+        return values.squeeze(-1), residual.mul_(weights / rows) if gradients else residual
+
+    def _general(
+        self, group: _Group, logits: Tensor, target: Tensor, step: int, gradients: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The runs of one other kind of loss, their rows laid end to end, differentiated by autograd."""
+        rows = logits.shape[1]
+        part = logits[group.runs].requires_grad_(gradients)
+        with torch.set_grad_enabled(gradients):
+            knobs = self._fed(group, lambda knob: knob.repeat_interleave(rows))
+            function = losses.per_sample(group.entry, group.entry.steps[step], knobs)
+            value = function(part.flatten(0, 1), target[group.runs].flatten())
+            if gradients:
+                torch.autograd.backward(value.sum() / rows)
+        return value.detach().view(-1, rows), part if part.grad is None else part.grad
+
+    def _fed(self, group: _Group, spread: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        """Every knob of a group, with one number per run `spread` over the run's samples."""
+        dtype = next((each.dtype for each in group.numbers.values()), torch.float32)
+        numbers = {**group.numbers, **self._learned_values(group, dtype)}
+        return {**group.shared, **{knob: spread(number) for knob, number in numbers.items()}}
+
+    def _learned_values(self, group: _Group, dtype: torch.dtype) -> dict[str, Tensor]:
+        raws = {knob: self.raw[group.runs, column].to(dtype) for column, knob in enumerate(group.learned)}
+        return losses.values_of(raws, group.learned, group.totals.to(dtype)) if raws else {}
+
+    def _groups(self, clock: Clock, dtype: torch.dtype) -> tuple[_Group, ...]:
+        """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
+        address = (clock, dtype, self.raw.device)
+        if self._latest[0] != address:
+            kinds: dict[Any, list[int]] = {}
+            for run, (_, entry, sources) in enumerate(self._bound):
+                kinds.setdefault(_kind(entry, sources, clock), []).append(run)
+            self._latest = (address, tuple(self._group(runs, clock, dtype) for runs in kinds.values()))
+        return self._latest[1]
+
+    def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> _Group:
+        _, entry, first = self._bound[runs[0]]
+        device = self.raw.device
+        shared, numbers = dict[str, Any](), dict[str, Tensor]()
+        for knob, source in first.items():
+            if isinstance(source, FromData):
+                shared[knob] = getattr(self, self._from_data[source.read])
+            elif not isinstance(source, Learned):
+                settled = [_settled(self._bound[run][2][knob], clock) for run in runs]
+                if isinstance(settled[0], float):
+                    numbers[knob] = torch.tensor(settled, dtype=dtype, device=device)
+                else:
+                    shared[knob] = settled[0]
+        totals = torch.tensor([losses.softmax_total(self._learned[run]) for run in runs], device=device)
+        return _Group(entry, torch.tensor(runs, device=device), shared, numbers, self._learned[runs[0]], totals)
+
+
+def _kind(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tuple[Any, ...]:
+    """What runs must agree in to be one call: the function, and every knob that is not a mere number."""
+    kinds: list[Any] = [*entry.steps]
+    for source in sources.values():
+        if isinstance(source, Learned):
+            kinds.append((source.style, source.domain))
+        else:
+            value = _settled(source, clock)
+            kinds.append(float if isinstance(value, float) else value)
+    return tuple(kinds)
+
+
+def _settled(source: Source, clock: Clock) -> Any:
+    """The value of a knob in one epoch; None where it is not settled before the epoch."""
+    return losses.value_at(source, clock) if isinstance(source, Fixed | Scheduled) else None
+
+
+def _learned_of(sources: Mapping[str, Source]) -> dict[str, Learned]:
+    return {knob: source for knob, source in sources.items() if isinstance(source, Learned)}
