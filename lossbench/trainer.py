@@ -52,8 +52,7 @@ class Trainer:
         self._weights = list(self.model.parameters())
         # A loss of several steps gives each its own optimizer, with its own momentum, as in the code of COT.
         self._optimizers = [
-            _optimizer(preset.optimizer, [{"params": self._weights}, *self.objective.param_groups(preset.optimizer.lr)])
-            for _ in self.objective.steps(self._clock)
+            _optimizer(preset.optimizer, self._groups(preset.optimizer.lr)) for _ in self.objective.steps(self._clock)
         ]
         self._schedule = schedules.parse(preset.optimizer.schedule)
         self._last_weight = [each for each in self.model.modules() if isinstance(each, nn.Linear)][-1].weight
@@ -101,11 +100,15 @@ class Trainer:
     def _clock(self) -> Clock:
         return Clock(epoch=self.epoch, epochs=self.spec.preset.epochs)
 
+    def _groups(self, lr: float) -> list[dict[str, Any]]:
+        return [{"params": self._weights, "lr": lr}, *self.objective.param_groups(lr)]
+
     def _train_epoch(self, clock: Clock, stop: Callable[[], bool]) -> dict[str, float] | None:
         preset, rows = self.spec.preset, len(self.dataset.train)
+        lr = preset.optimizer.lr * self._schedule(clock)
         for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * self._schedule(clock)
+            for group, wanted in zip(optimizer.param_groups, self._groups(lr), strict=True):
+                group["lr"] = wanted["lr"]
         steps = self.objective.steps(clock)
         sums = torch.zeros(5, dtype=torch.float64, device=self.device)
         count = 0
@@ -140,7 +143,7 @@ class Trainer:
         numbers = torch.stack([value.double() for value in measured.values()]).tolist()
         return {
             **dict(zip(measured, numbers, strict=True)),
-            "train/lr": preset.optimizer.lr * self._schedule(clock),
+            "train/lr": lr,
             "train/seconds": time.perf_counter() - began,
             "train/samples_per_second": rows / trained,
             "train/peak_mem_mib": self._peak_memory(),
@@ -218,18 +221,15 @@ class Trainer:
 
 
 def _optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> Optimizer:
-    common: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay, "fused": True}
-    optimizer: Optimizer
     match spec.name:
         case "sgd":
-            optimizer = SGD(groups, momentum=spec.momentum, nesterov=spec.nesterov, **common)
+            return SGD(
+                groups, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay, fused=True
+            )
         case "adam":
-            optimizer = Adam(groups, **common)
+            return Adam(groups, weight_decay=spec.weight_decay, fused=True)
         case "adamw":
-            optimizer = AdamW(groups, **common)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = group["lr"]
-    return optimizer
+            return AdamW(groups, weight_decay=spec.weight_decay, fused=True)
 
 
 def _copied(value: Any) -> Any:

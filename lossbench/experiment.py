@@ -1,0 +1,288 @@
+"""Executing runs: the one path from specs to recorded events that every executor uses.
+
+An event is in the journal before anybody sees it, and an epoch is in the journal before its checkpoint is written: a
+process that dies in between repeats that epoch and records the same numbers again. The opposite order could leave a
+hole.
+"""
+
+import contextlib
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from lossbench import checkpoint, data, models, objective
+from lossbench.checkpoint import Checkpoint
+from lossbench.data import Dataset
+from lossbench.errors import LossbenchError, StoreError, UsageError
+from lossbench.events import (
+    EpochDone,
+    EpochMetrics,
+    Event,
+    PredictionsKept,
+    RunEnded,
+    RunStarted,
+    Status,
+    new_run_id,
+    now,
+)
+from lossbench.home import Home
+from lossbench.journal import Journal
+from lossbench.provenance import provenance
+from lossbench.spec import RunSpec
+from lossbench.trainer import Trainer
+
+__all__ = ["Keep", "execute", "pick_device"]
+
+Keep = Literal["none", "last", "all"]
+"""Which checkpoints outlive the run: none, that of the last epoch, or one of every epoch."""
+
+CHECKPOINT_SHARE = 0.1
+"""Checkpoints take at most this share of the time, so that epochs of milliseconds do not wait for the disk."""
+
+_ALL_THREADS = torch.get_num_threads()
+
+Stop = Callable[[], bool]
+
+
+class Engine(Protocol):
+    """What trains: one network or a cohort of them, its members numbered from 0 in the order of their specs."""
+
+    epoch: int
+    diverged: dict[int, str]
+
+    def state(self) -> dict[str, Any]: ...
+    def load(self, state: dict[str, Any]) -> None: ...
+    def epochs(self, stop: Stop) -> Iterator[dict[int, EpochMetrics]]: ...
+    def predictions(self) -> dict[int, dict[str, list[Any]]]: ...
+
+
+def execute(
+    cells: Sequence[RunSpec],
+    home: Home,
+    *,
+    data_folder: Path,
+    device: str = "auto",
+    stop: Stop = lambda: False,
+    run_ids: Sequence[str | None] | None = None,
+    threads: int | None = None,
+    keep: Keep = "none",
+) -> Iterator[Event]:
+    """Train one network, or the cells of one cohort together, and say what happens.
+
+    A cell whose entry in `run_ids` names an earlier attempt goes on where that one's checkpoint stands, under the
+    same run id and with the same number of threads, so that its numbers are those of an undisturbed run.
+
+    Raises:
+        LossbenchError: the cells cannot be begun at all (no such device, data, model option, another spec than the
+            checkpoint's); whatever goes wrong later ends the runs as `failed` and is not raised.
+    """
+    home.create()
+    place = pick_device(device)
+    dataset = data.load(cells[0].preset.data, data_folder)
+    for spec in cells:
+        objective.check(spec.loss, epochs=spec.preset.epochs, classes=dataset.classes)
+    runs = [
+        _Run(spec, run_id, checkpoint.load(home, run_id, spec) if run_id else None)
+        for spec, run_id in zip(cells, run_ids or [None] * len(cells), strict=True)
+    ]
+    with Journal(home) as journal:
+        # Only members at the same epoch can be trained together; they never depend on who is beside them.
+        together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
+        for number, (_, members) in enumerate(together):
+            yield from _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep).events(
+                dataset, place, stop, threads
+            )
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}; write auto, cpu, cuda or cuda:1") from None
+    found = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= found):
+        raise UsageError(f"there is no device {name!r} here; this machine has the CPU and {found} CUDA devices")
+    return device
+
+
+class _Run:
+    """One cell, its run id, and the checkpoint it goes on from."""
+
+    def __init__(self, spec: RunSpec, run_id: str | None, resumed: Checkpoint | None) -> None:
+        self.spec = spec
+        self.run_id = run_id or new_run_id()
+        self.resumed = resumed
+
+    def standing(self) -> tuple[int, int]:
+        """Epochs finished, and the threads they were computed with (0 where that is still open)."""
+        return (self.resumed.epoch, self.resumed.threads) if self.resumed else (0, 0)
+
+
+class _Execution:
+    """One training program from its first event to its last."""
+
+    def __init__(self, runs: list[_Run], home: Home, journal: Journal, name: str, keep: Keep) -> None:
+        self.runs = runs
+        self.alive = dict(enumerate(runs))
+        self.home = home
+        self.journal = journal
+        self.name = name
+        self.keep = keep
+        self.unsaved: dict[str, Any] | None = None
+        self.saved_at = -math.inf
+        self.saving_took = 0.0
+
+    def events(self, dataset: Dataset, device: torch.device, stop: Stop, threads: int | None) -> Iterator[Event]:
+        from_epoch, fixed_threads = self.runs[0].standing()
+        engine: Engine | None = None
+        broken: Exception | None = None
+        try:
+            torch.set_num_threads(fixed_threads or threads or _default_threads(self.runs[0].spec, dataset))
+            engine = _engine([run.spec for run in self.runs], dataset, device)
+            if from_epoch:
+                states = [run.resumed.state for run in self.runs if run.resumed]
+                engine.load({"epoch": from_epoch, "members": states})
+        except LossbenchError:
+            raise
+        except Exception as error:
+            broken = error
+        circumstances = provenance(device)
+        for run in self.runs:
+            yield self.journal.append(
+                RunStarted(
+                    run_id=run.run_id,
+                    at=now(),
+                    key=run.spec.key,
+                    recipe=run.spec.recipe,
+                    spec=run.spec.resolved(),
+                    from_epoch=from_epoch,
+                    provenance=circumstances,
+                ),
+                sync=run is self.runs[-1],
+            )
+        try:
+            if broken is not None:
+                raise broken
+            assert engine is not None
+            yield from self._train(engine, stop)
+        except Exception as error:
+            yield from self._end("failed", dict.fromkeys(self.alive, self._explain(error, device)))
+        except BaseException:
+            # The consumer went away or Ctrl-C came twice: what is recorded stays, and nothing more is waited for.
+            list(self._end("interrupted", dict.fromkeys(self.alive, "stopped at once")))
+            raise
+
+    def _train(self, engine: Engine, stop: Stop) -> Iterator[Event]:
+        epochs = self.runs[0].spec.preset.epochs
+        for records in engine.epochs(stop):
+            due = self.keep == "all" or time.monotonic() - self.saved_at >= self.saving_took / CHECKPOINT_SHARE
+            for index, metrics in records.items():
+                event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
+                yield self.journal.append(event, sync=due and index == max(records))
+            yield from self._end_diverged(engine)
+            if self.alive and (engine.epoch < epochs or self.keep != "none"):
+                self.unsaved = engine.state()
+                if due or engine.epoch == epochs:
+                    self._save()
+        yield from self._end_diverged(engine)
+        if engine.epoch < epochs:
+            self._save()
+            yield from self._end("interrupted", dict.fromkeys(self.alive, ""))
+            return
+        for index, columns in engine.predictions().items():
+            if index in self.alive:
+                run_id = self.runs[index].run_id
+                kept = PredictionsKept(run_id=run_id, at=now(), epoch=engine.epoch, split="test", **columns)
+                yield self.journal.append(kept)
+        finished = [run.run_id for run in self.alive.values()]
+        yield from self._end("done", dict.fromkeys(self.alive, ""))
+        if self.keep == "none":
+            checkpoint.discard(self.home, finished)
+
+    def _save(self) -> None:
+        """Write the state of the last finished epoch of every run still alive, unless it is written already."""
+        if self.unsaved is None or not self.alive:
+            return
+        began = time.monotonic()
+        members = {run.run_id: run.spec for run in self.alive.values()}
+        states = {run.run_id: self.unsaved["members"][index] for index, run in self.alive.items()}
+        epoch = self.unsaved["epoch"]
+        checkpoint.save(self.home, self.name, members, states, epoch=epoch, threads=torch.get_num_threads())
+        if self.keep == "all":
+            checkpoint.keep(self.home, self.name, members, epoch)
+        self.unsaved = None
+        self.saved_at = time.monotonic()
+        self.saving_took = self.saved_at - began
+
+    def _end_diverged(self, engine: Engine) -> Iterator[Event]:
+        broken = {index: reason for index, reason in engine.diverged.items() if index in self.alive}
+        yield from self._end("diverged", broken)
+        checkpoint.discard(self.home, [self.runs[index].run_id for index in broken])
+
+    def _end(self, status: Status, reasons: Mapping[int, str]) -> Iterator[Event]:
+        """End the members of those numbers."""
+        for index, reason in reasons.items():
+            event = RunEnded(run_id=self.alive.pop(index).run_id, at=now(), status=status, reason=reason)
+            try:
+                self.journal.append(event, sync=not self.alive)
+            except StoreError:
+                # On a full disk the spare checkpoint makes room for the last word. Should that fail too, the reason
+                # still reaches whoever watches, and the run will be found lost.
+                checkpoint.make_room(self.home, self.name)
+                with contextlib.suppress(StoreError):
+                    self.journal.append(event, sync=True)
+            yield event
+
+    def _explain(self, error: Exception, device: torch.device) -> str:
+        """Why the runs failed, in one line."""
+        if isinstance(error, LossbenchError):
+            return str(error)
+        if _out_of_memory(error):
+            return f"out of memory at batch size {self.runs[0].spec.preset.batch_size}: {_memory(device)}"
+        log = self.journal.path.with_suffix(".log")
+        with contextlib.suppress(OSError), log.open("a") as file:
+            file.write("".join(traceback.format_exception(error)))
+        first = next(iter(str(error).splitlines()), "")
+        return f"{type(error).__name__}: {first} (traceback in {log})"
+
+
+def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Engine:
+    (spec,) = specs
+    return Trainer(spec, dataset, device=device)
+
+
+def _stack_of_layers(spec: RunSpec, dataset: Dataset) -> bool:
+    return models.widths(spec.preset.model, math.prod(dataset.shape), dataset.classes) is not None
+
+
+def _default_threads(spec: RunSpec, dataset: Dataset) -> int:
+    """One for stacks of linear layers, whose batches are too small to share out; else all that PyTorch would take."""
+    return 1 if _stack_of_layers(spec, dataset) else _ALL_THREADS
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # The CPU allocator has no exception of its own.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+
+
+def _memory(device: torch.device) -> str:
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        used = torch.cuda.max_memory_allocated(device)
+        return f"{used / 2**20:.0f} MiB of the {total / 2**20:.0f} MiB of {device} were in use by this run"
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"the machine has {pages / 2**20:.0f} MiB"

@@ -1,0 +1,74 @@
+"""Under what circumstances a run's numbers came about; recorded with the run and never part of its identity."""
+
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+import lossbench
+from lossbench import processes
+
+__all__ = ["provenance"]
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Code, libraries, device, threads, command line and process, as plain JSON values."""
+    commit, dirty = _checkout()
+    return {
+        "lossbench": lossbench.__version__,
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+        "device": str(device),
+        "device_name": _device_name(device),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "command": sys.argv,
+        "cwd": str(Path.cwd()),
+        **processes.identity(),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        described = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        described = []
+    models = (line.partition(":")[2].strip() for line in described if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+@cache
+def _checkout() -> tuple[str | None, bool | None]:
+    """Commit and whether files differ from it, when the package runs from a git checkout of its own."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None, None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return commit, bool(changes)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    run = subprocess.run(
+        ["git", "-C", str(root), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+        stdin=subprocess.DEVNULL,
+    )
+    return run.stdout.strip()
