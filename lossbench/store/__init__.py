@@ -1,0 +1,7 @@
+"""The store: one DuckDB file that is complete by itself, filled from journals and read through named queries."""
+
+from lossbench.store import queries
+from lossbench.store.selection import Selection
+from lossbench.store.store import Rows, Store, try_ingest
+
+__all__ = ["Rows", "Selection", "Store", "queries", "try_ingest"]

@@ -1,0 +1,173 @@
+"""The DuckDB file itself: creating and opening it, telling whose it is, and the lock around every write.
+
+While a connection is open nothing else here may open the file, not even to read: closing such a second handle would
+drop DuckDB's own lock on it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+from filelock import FileLock, Timeout
+
+from lossbench import __version__
+from lossbench.errors import StoreBusy, StoreError
+from lossbench.home import Home
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "SEALED",
+    "OlderSchemaError",
+    "connect",
+    "create",
+    "create_tables",
+    "locked",
+    "reopen",
+    "trouble",
+    "version_of",
+]
+
+SCHEMA_VERSION = 1
+"""Version of `schema.sql`; a file of an earlier one is rebuilt, one of a later one refused."""
+
+# DuckDB 1.5 cannot read files in the default format of 2.0, and nothing here needs what is new in it.
+_FORMAT: Mapping[str, str] = {"storage_compatibility_version": "v1.5.0"}
+SEALED: Mapping[str, bool] = {"enable_external_access": False, "lock_configuration": True}
+"""Settings under which an SQL statement reaches nothing but the tables, and cannot change that."""
+
+_FOREIGN = "is a DuckDB file, but not a store of lossbench; name another folder with --home or move it away"
+
+
+class OlderSchemaError(Exception):
+    """The file has an earlier schema and waits to be rebuilt."""
+
+
+def create_tables(connection: DuckDBPyConnection) -> None:
+    """Lay out an empty store in a connection's database."""
+    connection.begin()
+    connection.execute(resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
+    connection.execute(
+        "INSERT INTO meta VALUES (?, ?, now() AT TIME ZONE 'UTC')", [SCHEMA_VERSION, f"lossbench {__version__}"]
+    )
+    connection.commit()
+
+
+def create(path: Path) -> DuckDBPyConnection:
+    """Make a new store at a path where there is none, open for writing."""
+    connection = _open(path, read_only=False, new=True)
+    create_tables(connection)
+    return connection
+
+
+def connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
+    """Open a store of the present schema.
+
+    Raises:
+        StoreBusy: another process holds it.
+        StoreError: it is damaged, foreign or newer, or may not be opened.
+        OlderSchemaError: it needs a rebuild.
+    """
+    connection = _open(path, read_only=read_only)
+    try:
+        version = version_of(connection, path)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{path} has schema {version}, written by a newer lossbench than this one ({__version__}, schema"
+                f" {SCHEMA_VERSION}); update lossbench"
+            )
+        if version < SCHEMA_VERSION:
+            raise OlderSchemaError(version)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def reopen(path: Path) -> DuckDBPyConnection:
+    """Open a store of any schema for reading, after folding what its write-ahead log still holds into the file.
+
+    Raises:
+        StoreError: it is damaged or foreign, or may not be opened.
+    """
+    _open(path, read_only=False).close()
+    connection = _open(path, read_only=True)
+    try:
+        version_of(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def version_of(connection: DuckDBPyConnection, path: Path) -> int:
+    """The schema version of an open store.
+
+    Raises:
+        StoreError: it is no store of lossbench.
+    """
+    try:
+        row = connection.execute("SELECT schema_version FROM meta").fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        row = None
+    except duckdb.Error as error:
+        raise trouble(path, error) from error
+    if row is None or not isinstance(row[0], int):
+        raise StoreError(f"{path} {_FOREIGN}")
+    return row[0]
+
+
+@contextmanager
+def locked(home: Home, *, wait: float) -> Iterator[None]:
+    """Hold the kernel lock that every writer of lossbench takes; it is freed when its holder dies.
+
+    Raises:
+        StoreBusy: another lossbench held it all the time.
+        StoreError: the lock file cannot be made.
+    """
+    lock = FileLock(home.lock, timeout=wait)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout as error:
+        raise StoreBusy(
+            f"{home.store} is being written by another lossbench; the journals are safe, try again"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot write to {home.root} ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def trouble(path: Path, error: duckdb.Error) -> StoreError:
+    """What DuckDB's refusal to open a file means for the user."""
+    text = str(error)
+    first = text.splitlines()[0]
+    if "Could not set lock" in text:
+        held = re.search(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)", text)
+        by = f"process {held['pid']} ({Path(held['program']).name})" if held else "another process"
+        return StoreBusy(f"{path} is held by {by}; the journals are safe, try again when it has let go")
+    if "different configuration" in text or "already attached" in text:
+        return StoreBusy(f"{path} is open in this process already; the journals are safe")
+    if "version number" in text:
+        return StoreError(f"{path} is in the format of a newer DuckDB than {duckdb.__version__}; update duckdb")
+    if "not a valid DuckDB" in text:
+        return StoreError(f"{path} is not a DuckDB file; name another folder with --home or move it away")
+    if re.search(r"Permission denied|Cannot open file|Read-only file system|Is a directory", text):
+        return StoreError(f"cannot open {path}: {first}")
+    return StoreError(f"{path} is damaged ({first}); `lossbench store rebuild` makes it anew from the journals")
+
+
+def _open(path: Path, *, read_only: bool, new: bool = False) -> DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        **(_FORMAT if new else {}),
+        **(SEALED if read_only else {}),
+    }
+    try:
+        return duckdb.connect(str(path), read_only=read_only, config=config)
+    except duckdb.Error as error:
+        raise trouble(path, error) from error

@@ -1,0 +1,203 @@
+"""Taking journals into the store: the rows and the receipt for them in one transaction, so that nothing counts twice.
+
+Every table is made from the `event` table's dictionaries by the statements here; a rebuild runs the same ones.
+"""
+
+import json
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from lossbench.errors import StoreError
+from lossbench.events import PredictionsKept, from_json, moment
+from lossbench.home import Home
+from lossbench.journal import Damaged, Line, journals, scan
+from lossbench.store.upcast import NewerEventError, upcast
+
+__all__ = ["EventRow", "Receipt", "event_row", "insert", "pending", "receipts", "sign", "take_in"]
+
+_BATCH = 20_000
+
+_RECEIPTS = "SELECT attempt, max(bytes), max(seq), max(size) FROM ingested GROUP BY attempt"
+
+_SIGN = "INSERT INTO ingested SELECT unnest($attempt), unnest($bytes), unnest($seq), unnest($size)"
+
+_INCOMING = """
+CREATE OR REPLACE TEMP TABLE incoming AS
+SELECT unnest($attempt) AS attempt, unnest($seq) AS seq, unnest($time)::TIMESTAMP AS time, unnest($body)::JSON AS body
+"""
+
+_DERIVED = (
+    """
+    INSERT INTO event
+    SELECT attempt, seq, body->>'$.run_id', body->>'$.kind', (body->>'$.epoch')::INTEGER, time, body FROM incoming
+    """,
+    """
+    INSERT INTO started
+    SELECT attempt, seq, body->>'$.run_id', time, body->>'$.key', body->>'$.recipe',
+        body->>'$.spec.preset.name', body->>'$.spec.loss.text', (body->>'$.spec.seed')::BIGINT,
+        (body->>'$.spec.preset.epochs')::INTEGER, (body->>'$.from_epoch')::INTEGER,
+        body->'$.spec', body->'$.provenance'
+    FROM incoming WHERE body->>'$.kind' = 'started'
+    """,
+    """
+    INSERT INTO ended
+    SELECT attempt, seq, body->>'$.run_id', time, body->>'$.status', body->>'$.reason'
+    FROM incoming WHERE body->>'$.kind' = 'ended'
+    """,
+    """
+    INSERT INTO metric
+    SELECT run_id, epoch, split_part(path, '/', 1), substr(path, 1 + instr(path, '/')), value::DOUBLE, time
+    FROM (
+        SELECT body->>'$.run_id' AS run_id, (body->>'$.epoch')::INTEGER AS epoch, time,
+            unnest(json_keys(body, '$.metrics')) AS path, unnest(body->>'$.metrics.*') AS value
+        FROM incoming WHERE body->>'$.kind' = 'epoch'
+    )
+    """,
+    """
+    INSERT INTO mark
+    SELECT run_id, field, value, time, seq
+    FROM (
+        SELECT body->>'$.run_id' AS run_id, time, seq,
+            unnest(json_keys(body, '$.marks')) AS field, unnest(body->>'$.marks.*') AS value
+        FROM incoming WHERE body->>'$.kind' = 'marked'
+    )
+    """,
+)
+
+_PREDICTION = "INSERT INTO prediction VALUES (?, ?, ?, ?::TIMESTAMP, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One checked event on its way into the tables."""
+
+    attempt: str
+    seq: int
+    time: str
+    body: str
+    predictions: PredictionsKept | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How much of a journal is in the store; `size` is the whole file's when last read to the end, -1 when not."""
+
+    bytes: int = 0
+    seq: int = -1
+    size: int = -1
+
+
+def receipts(connection: DuckDBPyConnection) -> dict[str, Receipt]:
+    """What the store has of each journal."""
+    return {attempt: Receipt(*row) for attempt, *row in connection.execute(_RECEIPTS).fetchall()}
+
+
+def pending(home: Home, taken: Mapping[str, Receipt]) -> list[Path]:
+    """The journals that have changed since the store last looked."""
+    return [path for path in journals(home) if _size(path) != taken.get(path.stem, Receipt()).size]
+
+
+def take_in(connection: DuckDBPyConnection, home: Home, taken: Mapping[str, Receipt] | None = None) -> list[str]:
+    """Add what the journals of a home say beyond their receipts; what is no event is left out, and said."""
+    taken = receipts(connection) if taken is None else taken
+    notes: list[str] = []
+    batch: list[EventRow] = []
+    signed: dict[str, Receipt] = {}
+    for path in pending(home, taken):
+        before = receipt = taken.get(path.stem, Receipt())
+        size, damaged = _size(path), 0
+        try:
+            for line in scan(path, receipt.bytes):
+                row = _checked(line, receipt.seq)
+                if row is None:
+                    damaged += 1
+                else:
+                    batch.append(row)
+                receipt = Receipt(line.end, receipt.seq if row is None else row.seq)
+                if len(batch) >= _BATCH:
+                    _commit(connection, batch, signed | {path.stem: receipt})
+                    batch, signed = [], {}
+            receipt = Receipt(receipt.bytes, receipt.seq, size)
+        except NewerEventError as newer:
+            notes.append(f"journal {path} holds events of version {newer}, from a newer lossbench; they wait for it")
+        except StoreError as error:
+            notes.append(str(error))
+        if receipt != before:
+            signed[path.stem] = receipt
+        if damaged:
+            notes.append(f"journal {path} holds {damaged} line(s) that are no events; they are left out")
+    _commit(connection, batch, signed)
+    return notes
+
+
+def insert(connection: DuckDBPyConnection, rows: Sequence[EventRow]) -> None:
+    """Add events and everything made from them; the caller holds the transaction."""
+    if not rows:
+        return
+    columns = {name: [getattr(row, name) for row in rows] for name in ("attempt", "seq", "time", "body")}
+    connection.execute(_INCOMING, columns)
+    for statement in _DERIVED:
+        connection.execute(statement)
+    for row in rows:
+        if (kept := row.predictions) is not None:
+            lists = (kept.label, kept.predicted, kept.rank, kept.p_true, kept.p_max)
+            connection.execute(_PREDICTION, [kept.run_id, kept.epoch, kept.split, row.time, *map(list, lists)])
+
+
+def sign(connection: DuckDBPyConnection, signed: Mapping[str, Receipt]) -> None:
+    """Add receipts; the caller holds the transaction."""
+    columns = {name: [getattr(receipt, name) for receipt in signed.values()] for name in ("bytes", "seq", "size")}
+    connection.execute(_SIGN, {"attempt": list(signed), **columns})
+
+
+def event_row(attempt: str, seq: int, body: dict[str, Any]) -> EventRow:
+    """Lift an event to the present version and check it.
+
+    Raises:
+        NewerEventError: it was written by a later lossbench.
+        ValueError: it is no event.
+    """
+    body = upcast(body)
+    event = from_json(body)
+    time = moment(event.at).replace(tzinfo=None).isoformat(sep=" ")
+    # Written anew, so that DuckDB's reader of JSON never sees a text that only Python's accepts.
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if "\\u0000" in text or not 0 <= seq < 2**63:
+        raise ValueError("an event with a NUL character, or a number out of range")
+    text.encode()
+    return EventRow(attempt, seq, time, text, event if isinstance(event, PredictionsKept) else None)
+
+
+def _checked(line: Line | Damaged, after: int) -> EventRow | None:
+    if isinstance(line, Damaged) or line.seq <= after:
+        return None
+    try:
+        return event_row(line.attempt, line.seq, line.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _commit(connection: DuckDBPyConnection, batch: Sequence[EventRow], signed: Mapping[str, Receipt]) -> None:
+    if not signed:
+        return
+    connection.begin()
+    try:
+        insert(connection, batch)
+        sign(connection, signed)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _size(path: Path) -> int:
+    try:
+        status = path.lstat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

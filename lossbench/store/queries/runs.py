@@ -1,0 +1,204 @@
+"""Questions about runs and cells: which there are, how far they are, what they were made from."""
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from lossbench.errors import NothingFound, UsageError
+from lossbench.store.selection import Selection
+from lossbench.store.store import Store, first_line
+
+__all__ = ["Cell", "RunDetail", "RunRow", "cells", "chosen", "known", "resolve", "run", "runs", "specs"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as listings know it; times are in UTC, `epoch` counts finished epochs and `epochs` planned ones."""
+
+    run_id: str
+    name: str | None
+    preset: str
+    loss: str
+    seed: int
+    status: str
+    epoch: int
+    epochs: int
+    started_at: datetime
+    ended_at: datetime | None
+    last_at: datetime
+    seconds: float
+    key: str
+    recipe: str
+    dataset: str | None
+    model: str | None
+    metric: str | None
+    metric_at: str | None
+    host: str | None
+    device: str | None
+    device_name: str | None
+    lossbench: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    torch: str | None
+    reason: str
+    tags: list[str]
+    note: str
+    removed: bool
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """One run in full: its row, its resolved spec, where its latest process ran, and what happened when."""
+
+    row: RunRow
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    events: list[tuple[datetime, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the bench and its best attempt so far."""
+
+    key: str
+    run_id: str
+    status: str
+    epoch: int
+
+
+_COLUMNS = ", ".join(entry.name for entry in fields(RunRow))
+
+_DETAIL = "SELECT spec, provenance FROM run WHERE run_id = $run"
+
+_HISTORY = """
+SELECT time, 'started', CASE WHEN from_epoch = 0 THEN '' ELSE 'after epoch ' || from_epoch END, seq
+FROM started WHERE run_id = $run
+UNION ALL SELECT time, status, reason, seq FROM ended WHERE run_id = $run
+UNION ALL SELECT time, field, value, seq FROM mark WHERE run_id = $run
+ORDER BY ALL
+"""
+
+_CELLS = "SELECT key, run_id, status, epoch FROM cell"
+
+_SPECS = """
+SELECT recipe, arg_max(spec, time) FROM started
+WHERE $recipes IS NULL OR recipe IN (SELECT unnest($recipes)) GROUP BY recipe
+"""
+
+_KNOWN = frozenset({"preset", "loss", "seed", "status", "recipe", "key", "run_id", "name", "dataset", "model"})
+
+
+def runs(store: Store, selection: Selection | None = None, *, newest_first: bool = False) -> list[RunRow]:
+    """The selected runs in the order they began.
+
+    Raises:
+        UsageError: the selection's own expression is wrong.
+    """
+    condition, values = chosen(store, selection or Selection())
+    direction = "DESC" if newest_first else "ASC"
+    order = f"ORDER BY started_at {direction}, run_id {direction}"
+    found = store.execute(f"SELECT {_COLUMNS} FROM run WHERE {condition} {order}", values).fetchall()
+    return [RunRow(*row) for row in found]
+
+
+def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
+    """The selection's condition and parameters, after a check of the part people write.
+
+    Raises:
+        UsageError: `where` is no SQL expression over the `run` view.
+    """
+    if selection.where is not None:
+        # Parsed by itself first: what is no single expression could otherwise end the condition it is put into.
+        try:
+            statements = store.connection.extract_statements(f"SELECT 1 FROM run WHERE ({selection.where}\n)")
+            if len(statements) != 1:
+                raise UsageError(f"--where {selection.where!r} is not one expression")
+            store.execute(f"EXPLAIN SELECT 1 FROM run WHERE ({selection.where}\n)")
+        except duckdb.Error as error:
+            raise UsageError(f"--where {selection.where!r}: {first_line(error)}") from error
+    return selection.condition()
+
+
+def resolve(store: Store, selectors: Sequence[str]) -> list[str]:
+    """The ids of the runs people mean by an id or its beginning, a name, `@last`, `@last-2` or `tag:word`.
+
+    Raises:
+        UsageError: a beginning fits several runs, or a selector fits none though there are runs.
+        NothingFound: there are no runs, or none has the tag.
+    """
+    found = store.execute("SELECT run_id, name, tags FROM run ORDER BY started_at DESC, run_id DESC").fetchall()
+    if not found and selectors:
+        raise NothingFound("there are no runs in this store yet")
+    ids = [run_id for run_id, _, _ in found]
+    names = {name: run_id for run_id, name, _ in reversed(found) if name}
+    return list(dict.fromkeys(run_id for text in selectors for run_id in _resolve(text, ids, names, found)))
+
+
+def run(store: Store, selector: str) -> RunDetail:
+    """One run in full.
+
+    Raises:
+        UsageError: the selector fits none or several.
+        NothingFound: there are no runs.
+    """
+    ids = resolve(store, [selector])
+    if len(ids) != 1:
+        raise UsageError(f"{selector!r} names {len(ids)} runs: {', '.join(ids[:5])}; name one")
+    row = store.execute(f"SELECT {_COLUMNS} FROM run WHERE run_id = $run", {"run": ids[0]}).fetchone()
+    detail = store.execute(_DETAIL, {"run": ids[0]}).fetchone()
+    if row is None or detail is None:
+        raise NothingFound(f"run {ids[0]} has gone")
+    events = [(time, kind, text or "") for time, kind, text, _ in store.execute(_HISTORY, {"run": ids[0]}).fetchall()]
+    return RunDetail(RunRow(*row), json.loads(detail[0]), json.loads(detail[1]), events)
+
+
+def cells(store: Store) -> dict[str, Cell]:
+    """The best attempt at every cell: done, else diverged, running, interrupted or lost, failed; furthest first."""
+    return {row[0]: Cell(*row) for row in store.execute(_CELLS).fetchall()}
+
+
+def specs(store: Store, recipes: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+    """One resolved spec of each recipe."""
+    wanted = None if recipes is None else list(recipes)
+    found = store.execute(_SPECS, {"recipes": wanted}).fetchall()
+    return {recipe: json.loads(spec) for recipe, spec in found}
+
+
+def known(store: Store, column: str) -> list[str]:
+    """The values that occur in a column of the `run` view, as texts."""
+    if column not in _KNOWN:
+        raise ValueError(f"column {column!r} is not one people select by")
+    found = store.execute(f"SELECT DISTINCT {column}::VARCHAR FROM run WHERE {column} IS NOT NULL ORDER BY 1")
+    return [value for (value,) in found.fetchall()]
+
+
+def _resolve(text: str, ids: list[str], names: dict[str, str], found: list[tuple[Any, ...]]) -> list[str]:
+    if match := re.fullmatch(r"@last(?:-(\d+))?", text):
+        back = int(match[1] or 0)
+        if back >= len(ids):
+            raise UsageError(f"{text} reaches back beyond the first of {len(ids)} runs")
+        return [ids[back]]
+    if text.startswith("tag:"):
+        tagged = [run_id for run_id, _, tags in found if text.removeprefix("tag:") in tags]
+        if not tagged:
+            raise NothingFound(f"no run has {text}")
+        return tagged
+    if text in ids:
+        return [text]
+    if text in names:
+        return [names[text]]
+    fitting = [run_id for run_id in ids if text and run_id.startswith(text)]
+    if len(fitting) == 1:
+        return fitting
+    if fitting:
+        raise UsageError(f"run {text!r} fits {len(fitting)} runs: {', '.join(fitting[:5])}; write more of the id")
+    near = difflib.get_close_matches(text, [*names, *ids], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "see `lossbench ls`"
+    raise UsageError(f"no run has the id or name {text!r}; {hint}")

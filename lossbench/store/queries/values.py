@@ -1,0 +1,226 @@
+"""Questions about numbers: what a metric came to, how it went from epoch to epoch, what was predicted."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lossbench.errors import UsageError
+from lossbench.measures import MEASURES
+from lossbench.store.queries.runs import chosen
+from lossbench.store.selection import Selection
+from lossbench.store.store import Store
+
+__all__ = [
+    "Curve",
+    "EpochRule",
+    "Final",
+    "Predictions",
+    "StoredMetric",
+    "curves",
+    "finals",
+    "metrics",
+    "parse_at",
+    "predictions",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRule:
+    """At which epochs a metric is read; `first` and `last` belong to `mean`, both included."""
+
+    kind: Literal["last", "mean", "best-val", "best-test"]
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a metric came to in one run.
+
+    `epoch` is the epoch read, the last one of a mean; `epochs` counts those that were stored of the ones asked for.
+    """
+
+    run_id: str
+    value: float | None
+    epoch: int | None
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric of one run over its epochs [E], in order."""
+
+    run_id: str
+    epochs: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMetric:
+    """A metric and in how many runs it occurs."""
+
+    split: str
+    name: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What the model of one run said of each row of a split [D]; `rank` is 0 where the true class came first."""
+
+    epoch: int
+    label: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
+    rank: npt.NDArray[np.int64]
+    p_true: npt.NDArray[np.float64]
+    p_max: npt.NDArray[np.float64]
+
+
+# The latest record of an epoch counts, as in the `epoch` view, but grouped after everything else is filtered away.
+_VALUES = """
+WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition}), recorded AS (
+    SELECT run_id, epoch, arg_max(value, time) AS value
+    FROM metric WHERE split = $split AND name = $metric AND run_id IN (SELECT run_id FROM chosen)
+    GROUP BY run_id, epoch
+)
+"""
+
+_LAST = (
+    _VALUES
+    + """
+SELECT run_id, arg_max(value, epoch), max(epoch), 1
+FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
+"""
+)
+
+_MEAN = (
+    _VALUES
+    + """
+SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN favg(value) END, max(epoch), count(*)
+FROM recorded JOIN chosen USING (run_id) WHERE epoch BETWEEN $first AND $last
+GROUP BY run_id, started_at ORDER BY started_at, run_id
+"""
+)
+
+# NaN is the largest number to DuckDB, so an epoch is picked among finite values only.
+_BEST = (
+    _VALUES
+    + """
+, judged AS (
+    SELECT run_id, epoch, arg_max(value, time) * $sign AS score
+    FROM metric WHERE split = $judge AND name = $metric AND run_id IN (SELECT run_id FROM chosen)
+    GROUP BY run_id, epoch HAVING isfinite(score)
+), picked AS (
+    SELECT run_id, epoch FROM judged
+    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY score DESC, epoch) = 1
+)
+SELECT run_id, value, epoch, 1
+FROM picked JOIN recorded USING (run_id, epoch) JOIN chosen USING (run_id) ORDER BY started_at, run_id
+"""
+)
+
+_CURVES = (
+    _VALUES
+    + """
+SELECT run_id, epoch::BIGINT AS epoch, value
+FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id, epoch
+"""
+)
+
+_METRICS = """
+SELECT split, name, count(DISTINCT run_id)
+FROM metric WHERE run_id IN (SELECT run_id FROM run WHERE {condition}) GROUP BY split, name ORDER BY split, name
+"""
+
+_PREDICTIONS = """
+SELECT run_id, epoch, label, predicted, rank, p_true, p_max
+FROM prediction WHERE split = $split AND run_id IN (SELECT run_id FROM run WHERE {condition})
+QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY epoch DESC, time DESC) = 1
+"""
+
+
+def parse_at(text: str) -> EpochRule:
+    """Read `last`, `mean:A-B`, `best-val` or `best-test`.
+
+    Raises:
+        UsageError: it is none of them, or the window is empty.
+    """
+    match text:
+        case "last" | "best-val" | "best-test":
+            return EpochRule(text)
+    window = re.fullmatch(r"mean:(\d{1,9})-(\d{1,9})", text)
+    if window is None or not 1 <= int(window[1]) <= int(window[2]):
+        raise UsageError(f"epoch rule {text!r}: write last, best-val, best-test or mean:A-B, such as mean:190-200")
+    return EpochRule("mean", int(window[1]), int(window[2]))
+
+
+def finals(store: Store, selection: Selection, metric: str, split: str = "test", at: str = "last") -> list[Final]:
+    """What a metric came to in each selected run that has it, in the order the runs began.
+
+    Raises:
+        UsageError: the selection or the rule is wrong, or no direction of the metric is better.
+    """
+    rule = parse_at(at)
+    condition, values = chosen(store, selection)
+    values |= {"split": split, "metric": metric}
+    match rule.kind:
+        case "last":
+            statement = _LAST
+        case "mean":
+            statement, values = _MEAN, values | {"first": rule.first, "last": rule.last}
+        case "best-val" | "best-test":
+            known = MEASURES.get(metric)
+            if known is None or known.better == "neither":
+                raise UsageError(f"{at} needs a metric with a better side; {metric!r} has none")
+            statement, values = _BEST, values | {"judge": rule.kind.removeprefix("best-"), "sign": known.sign}
+    return [Final(*row) for row in store.execute(statement.format(condition=condition), values).fetchall()]
+
+
+def curves(store: Store, selection: Selection, metric: str, split: str = "test") -> list[Curve]:
+    """A metric from epoch to epoch in each selected run that has it, in the order the runs began.
+
+    Raises:
+        UsageError: the selection is wrong.
+    """
+    condition, values = chosen(store, selection)
+    statement = _CURVES.format(condition=condition)
+    columns: dict[str, Any] = store.execute(statement, values | {"split": split, "metric": metric}).fetchnumpy()
+    ids = columns["run_id"]
+    if not len(ids):
+        return []
+    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
+    ends = [*starts[1:], len(ids)]
+    return [
+        Curve(str(ids[start]), columns["epoch"][start:end], columns["value"][start:end])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def metrics(store: Store, selection: Selection | None = None) -> list[StoredMetric]:
+    """Every stored metric of the selected runs.
+
+    Raises:
+        UsageError: the selection is wrong.
+    """
+    condition, values = chosen(store, selection or Selection())
+    return [StoredMetric(*row) for row in store.execute(_METRICS.format(condition=condition), values).fetchall()]
+
+
+def predictions(store: Store, selection: Selection, split: str = "test") -> dict[str, Predictions]:
+    """The latest predictions of each selected run that kept any, by run id.
+
+    Raises:
+        UsageError: the selection is wrong.
+    """
+    condition, values = chosen(store, selection)
+    found = store.execute(_PREDICTIONS.format(condition=condition), values | {"split": split}).fetchnumpy()
+    return {str(found["run_id"][i]): _predictions(found, i) for i in range(len(found["run_id"]))}
+
+
+def _predictions(found: dict[str, Any], row: int) -> Predictions:
+    whole = {name: found[name][row].astype(np.int64) for name in ("label", "predicted", "rank")}
+    shares = {name: found[name][row].astype(np.float64) for name in ("p_true", "p_max")}
+    return Predictions(epoch=int(found["epoch"][row]), **whole, **shares)

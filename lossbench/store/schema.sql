@@ -1,0 +1,101 @@
+-- The present schema, whole. There are no keys and no indexes: rows are only ever added, and readers take the latest.
+-- Times are UTC. A different schema_version is brought here by writing a new file from the `event` table.
+
+CREATE TABLE meta (schema_version INTEGER, made_by VARCHAR, made_at TIMESTAMP);
+
+-- How much of each journal is inside: complete lines up to `bytes`, the last number read, the file's size then.
+CREATE TABLE ingested (attempt VARCHAR, bytes BIGINT, seq BIGINT, size BIGINT);
+
+-- Every event whole. (attempt, seq) names it for ever; the tables below are made from it and from nothing else.
+CREATE TABLE event (
+    attempt VARCHAR, seq BIGINT, run_id VARCHAR, kind VARCHAR, epoch INTEGER, time TIMESTAMP, body JSON
+);
+
+CREATE TABLE started (
+    attempt VARCHAR, seq BIGINT, run_id VARCHAR, time TIMESTAMP, key VARCHAR, recipe VARCHAR,
+    preset VARCHAR, loss VARCHAR, seed BIGINT, epochs INTEGER, from_epoch INTEGER, spec JSON, provenance JSON
+);
+
+CREATE TABLE ended (
+    attempt VARCHAR, seq BIGINT, run_id VARCHAR, time TIMESTAMP, status VARCHAR, reason VARCHAR
+);
+
+CREATE TABLE metric (
+    run_id VARCHAR, epoch INTEGER, split VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP
+);
+
+-- One row per run and split; element i of each list is row i of the split.
+CREATE TABLE prediction (
+    run_id VARCHAR, epoch INTEGER, split VARCHAR, time TIMESTAMP,
+    label USMALLINT[], predicted USMALLINT[], rank USMALLINT[], p_true FLOAT[], p_max FLOAT[]
+);
+
+CREATE TABLE mark (run_id VARCHAR, field VARCHAR, value VARCHAR, time TIMESTAMP, seq BIGINT);
+
+-- The public read interface.
+
+-- One row per run. `status` is that of the last process: 'running' when it has said nothing of an end.
+CREATE VIEW run AS
+WITH latest AS (
+    SELECT * FROM started QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY time DESC, seq DESC) = 1
+), ending AS (
+    SELECT attempt, run_id, max(time) AS ended_at, arg_max(status, seq) AS status, arg_max(reason, seq) AS reason
+    FROM ended GROUP BY attempt, run_id
+), spell AS (
+    SELECT run_id, attempt, min(time) AS first_at, max(time) AS last_at, max(epoch) AS epoch
+    FROM event WHERE kind <> 'marked' GROUP BY run_id, attempt
+), history AS (
+    SELECT run_id, min(first_at) AS started_at, max(last_at) AS last_at, max(epoch) AS epoch, count(*) AS attempts,
+        sum(epoch_us(last_at) - epoch_us(first_at)) / 1e6 AS seconds
+    FROM spell GROUP BY run_id
+), said AS (
+    SELECT run_id, field, arg_max(value, struct_pack(time := time, seq := seq)) AS value FROM mark GROUP BY run_id, field
+), marks AS (
+    SELECT run_id,
+        max(value) FILTER (field = 'name') AS name,
+        max(value) FILTER (field = 'note') AS note,
+        coalesce(bool_or(value = 'true') FILTER (field = 'removed'), false) AS removed,
+        list(substr(field, 5) ORDER BY field) FILTER (starts_with(field, 'tag:') AND value = 'true') AS tags
+    FROM said GROUP BY run_id
+)
+SELECT
+    run_id, nullif(name, '') AS name, preset, loss, seed, coalesce(ending.status, 'running') AS status,
+    coalesce(history.epoch, 0) AS epoch, epochs, started_at, ended_at, last_at, seconds, key, recipe,
+    spec->>'$.preset.data.name' AS dataset,
+    spec->>'$.preset.model.name' AS model,
+    spec->>'$.preset.metric.name' AS metric,
+    spec->>'$.preset.metric.at' AS metric_at,
+    provenance->>'$.host' AS host,
+    provenance->>'$.device' AS device,
+    provenance->>'$.device_name' AS device_name,
+    provenance->>'$.lossbench' AS lossbench,
+    provenance->>'$.git_commit' AS git_commit,
+    try_cast(provenance->>'$.git_dirty' AS BOOLEAN) AS git_dirty,
+    provenance->>'$.torch' AS torch,
+    coalesce(reason, '') AS reason,
+    coalesce(tags, []) AS tags, coalesce(note, '') AS note, coalesce(removed, false) AS removed,
+    attempts, latest.attempt AS attempt, spec, provenance
+FROM latest
+JOIN history USING (run_id)
+LEFT JOIN ending USING (run_id, attempt)
+LEFT JOIN marks USING (run_id);
+
+-- One row per metric of a finished epoch. A resumed run may have repeated an epoch; the latest record counts.
+CREATE VIEW epoch AS
+SELECT run_id, epoch, split, name, arg_max(value, time) AS value
+FROM metric GROUP BY run_id, epoch, split, name;
+
+-- The last epoch's value of every metric of every run.
+CREATE VIEW final AS
+SELECT run_id, split, name, max(epoch) AS epoch, arg_max(value, struct_pack(epoch := epoch, time := time)) AS value
+FROM metric GROUP BY run_id, split, name;
+
+-- One row per cell of the bench: its best attempt. A finished run beats a live one, a live one one that can be resumed.
+CREATE VIEW cell AS
+SELECT key, preset, loss, seed, run_id, status, epoch, epochs
+FROM run WHERE NOT removed
+QUALIFY row_number() OVER (
+    PARTITION BY key
+    ORDER BY CASE status WHEN 'done' THEN 1 WHEN 'diverged' THEN 2 WHEN 'running' THEN 3 WHEN 'failed' THEN 5 ELSE 4 END,
+        epoch DESC, started_at DESC, run_id
+) = 1;

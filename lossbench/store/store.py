@@ -1,0 +1,185 @@
+"""Opening the store to read: take in what the journals have, then look, and never fail because somebody else looks."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from lossbench import processes
+from lossbench.errors import StoreBusy, StoreError, UsageError
+from lossbench.home import Home
+from lossbench.store import file, ingest, rebuild
+
+__all__ = ["Rows", "Store", "try_ingest"]
+
+_POLL_SECONDS = 0.02
+
+_TABLES = ("event", "started", "ended", "metric", "prediction", "mark")
+
+_RUNNING = """
+SELECT run_id, provenance->>'$.host', provenance->>'$.boot_id',
+    TRY_CAST(provenance->>'$.pid' AS BIGINT), TRY_CAST(provenance->>'$.pid_started' AS BIGINT)
+FROM run WHERE status = 'running'
+"""
+
+_LOST = """
+CREATE TEMP VIEW run AS
+SELECT * REPLACE (
+    CASE WHEN status = 'running' AND run_id IN (SELECT run_id FROM lost) THEN 'lost' ELSE status END AS status
+)
+FROM {database}.main.run
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What an SQL statement returned."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+class Store:
+    """A store open for reading. `notes` says what the user should know about how it was read."""
+
+    def __init__(self, connection: DuckDBPyConnection, notes: list[str]) -> None:
+        self.connection = connection
+        self.notes = notes
+        self._tell_the_dead()
+
+    @classmethod
+    @contextmanager
+    def open(cls, home: Home, *, wait: float = 2.0) -> Iterator["Store"]:
+        """Take in the journals of a home and open its store; without any there, an empty one that leaves no file.
+
+        Raises:
+            StoreError: the store is damaged, foreign or newer, or an older one cannot be rebuilt.
+        """
+        notes: list[str] = []
+        connection = _current(home, wait, notes)
+        try:
+            yield cls(connection, notes)
+        finally:
+            connection.close()
+
+    def execute(self, statement: str, values: dict[str, Any] | list[Any] | None = None) -> DuckDBPyConnection:
+        """Run one of our own statements."""
+        return self.connection.execute(statement, values)
+
+    def sql(self, text: str) -> Rows:
+        """Run a user's statement, which may only read.
+
+        Raises:
+            UsageError: it is no single reading statement, or DuckDB finds fault with it.
+        """
+        try:
+            statements = self.connection.extract_statements(text)
+            if len(statements) != 1:
+                raise UsageError(f"write one SQL statement, not {len(statements)}")
+            if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+                raise UsageError("only statements that read are allowed here, such as SELECT, DESCRIBE or SHOW TABLES")
+            result = self.connection.execute(statements[0])
+            return Rows(tuple(column[0] for column in result.description or ()), result.fetchall())
+        except duckdb.Error as error:
+            raise UsageError(f"SQL: {first_line(error)}") from error
+
+    def _tell_the_dead(self) -> None:
+        names = ("host", "boot_id", "pid", "pid_started")
+        running = self.execute(_RUNNING).fetchall()
+        lost = [run for run, *identity in running if processes.alive(dict(zip(names, identity, strict=True))) is False]
+        row = self.execute("SELECT current_database()").fetchone()
+        self.execute("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
+        self.execute(_LOST.format(database=row[0] if row else ""))
+
+
+def first_line(error: duckdb.Error) -> str:
+    """DuckDB's complaint without the drawing below it."""
+    return re.sub(r"^\w+ Error: ", "", str(error)).splitlines()[0]
+
+
+def try_ingest(home: Home) -> bool:
+    """Take in the journals if nobody else is at the store; for trainers, who never wait and never fail for it."""
+    try:
+        with file.locked(home, wait=0):
+            _take_in(home)
+    except (StoreError, file.OlderSchemaError, duckdb.Error):
+        return False
+    return True
+
+
+def _take_in(home: Home) -> list[str]:
+    connection = file.connect(home.store, read_only=False) if home.store.exists() else file.create(home.store)
+    try:
+        return ingest.take_in(connection, home)
+    finally:
+        connection.close()
+
+
+def _current(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
+    """A reading connection that knows all the journals say, waiting for other processes only so long."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return _up_to_date(home, max(0.0, deadline - time.monotonic()), notes)
+        except StoreBusy as busy:
+            if time.monotonic() >= deadline:
+                return _beside(home, notes, str(busy).partition(";")[0])
+        time.sleep(_POLL_SECONDS)
+
+
+def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
+    if home.root.exists() and not os.access(home.root, os.R_OK | os.X_OK):
+        raise StoreError(f"cannot read {home.root} (Permission denied)")
+    if not home.store.exists() and not ingest.pending(home, {}):
+        empty = duckdb.connect(":memory:")
+        file.create_tables(empty)
+        return _sealed(empty)
+    if home.store.exists():
+        try:
+            connection = file.connect(home.store, read_only=True)
+        except file.OlderSchemaError:
+            notes.append(rebuild.upgrade(home, wait=wait))
+            connection = file.connect(home.store, read_only=True)
+        if not ingest.pending(home, ingest.receipts(connection)):
+            return connection
+        connection.close()
+    if not os.access(home.root, os.W_OK):
+        raise StoreBusy(f"{home.root} is not writable for you")
+    with file.locked(home, wait=wait):
+        notes += _take_in(home)
+        return file.connect(home.store, read_only=True)
+
+
+def _beside(home: Home, notes: list[str], why: str) -> DuckDBPyConnection:
+    """A reading connection on what the file has, if it can be read at all, and on the journals beyond that."""
+    connection = duckdb.connect(":memory:")
+    file.create_tables(connection)
+    path = str(home.store).replace("'", "''")
+    try:
+        connection.execute(f"ATTACH '{path}' AS held (READ_ONLY)")
+    except duckdb.Error as error:
+        if home.store.exists() and not isinstance(trouble := file.trouble(home.store, error), StoreBusy):
+            raise trouble from error
+        notes.append(f"{why}; shown is what the journals hold")
+        notes += ingest.take_in(connection, home)
+        return _sealed(connection)
+    notes.append(f"{why}; its runs and the newest lines of the journals are shown all the same")
+    connection.execute("CREATE TEMP VIEW ingested AS FROM held.main.ingested")
+    taken = ingest.receipts(connection)
+    connection.execute("DROP VIEW temp.ingested")
+    notes += ingest.take_in(connection, home, taken)
+    for table in _TABLES:
+        connection.execute(f"CREATE TEMP VIEW {table} AS FROM memory.main.{table} UNION ALL FROM held.main.{table}")
+    return _sealed(connection)
+
+
+def _sealed(connection: DuckDBPyConnection) -> DuckDBPyConnection:
+    for setting, value in file.SEALED.items():
+        connection.execute(f"SET {setting} = {value}")
+    return connection
