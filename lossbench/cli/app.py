@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +16,7 @@ from lossbench.errors import ExitCode, LossbenchError
 
 if TYPE_CHECKING:
     from lossbench.render import Table
+    from lossbench.store import Store
 
 __all__ = [
     "DataDirOption",
@@ -26,6 +29,7 @@ __all__ = [
     "WhereOption",
     "app",
     "main",
+    "reading",
     "show",
 ]
 
@@ -103,6 +107,18 @@ def root(
       lossbench compare
       lossbench plot
     """
+
+
+@contextmanager
+def reading(home: Path | None) -> Iterator["Store"]:
+    """The store of a home, open for reading; what it has to say goes to stderr."""
+    from lossbench.home import find_home
+    from lossbench.store import Store
+
+    with Store.open(find_home(home)) as store:
+        for text in store.notes:
+            terminal.note(text)
+        yield store
 
 
 def show(table: "Table", format: Format) -> None:

@@ -55,12 +55,14 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """One run in full: its row, its resolved spec, where its latest process ran, and what happened when."""
+    """One run in full: its row, its resolved spec, where its latest process ran, what happened when, and the values
+    (split, name, epoch, value) its metrics came to."""
 
     row: RunRow
     spec: dict[str, Any]
     provenance: dict[str, Any]
     events: list[tuple[datetime, str, str]]
+    metrics: list[tuple[str, str, int, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Cell:
 _COLUMNS = ", ".join(entry.name for entry in fields(RunRow))
 
 _DETAIL = "SELECT spec, provenance FROM run WHERE run_id = $run"
+
+_VALUES = "SELECT split, name, epoch, value FROM final WHERE run_id = $run ORDER BY ALL"
 
 _HISTORY = """
 SELECT time, 'started', CASE WHEN from_epoch = 0 THEN '' ELSE 'after epoch ' || from_epoch END, seq
@@ -156,7 +160,8 @@ def run(store: Store, selector: str) -> RunDetail:
     if row is None or detail is None:
         raise NothingFound(f"run {ids[0]} has gone")
     events = [(time, kind, text or "") for time, kind, text, _ in store.execute(_HISTORY, {"run": ids[0]}).fetchall()]
-    return RunDetail(RunRow(*row), json.loads(detail[0]), json.loads(detail[1]), events)
+    values = store.execute(_VALUES, {"run": ids[0]}).fetchall()
+    return RunDetail(RunRow(*row), json.loads(detail[0]), json.loads(detail[1]), events, values)
 
 
 def cells(store: Store) -> dict[str, Cell]:
