@@ -2,11 +2,14 @@
 
 import dataclasses
 import difflib
+import itertools
 import json
 import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +20,21 @@ from lossbench.errors import UsageError, unknown
 from lossbench.measures import MEASURES
 from lossbench.spec import Preset, parse_assignment
 
-__all__ = ["available", "describe", "load", "parse"]
+__all__ = ["available", "describe", "folder", "load", "parse"]
 
 
 def available() -> dict[str, Path]:
-    """Every named preset and its file."""
+    """Every named preset and the file it is written in; the members of a family share one."""
+    families = {name: path for path in sorted(folder().glob("families/*.toml")) for name in _family(path).members}
+    return dict(sorted((families | _single()).items()))
+
+
+def folder() -> Path:
+    """Where the presets that come with lossbench are."""
     # A wheel carries the presets inside the package, a checkout beside it.
     package = Path(__file__).parent
     folders = (package / "_presets", package.parent / "presets")
-    folder = next((each for each in folders if each.is_dir()), folders[0])
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return next((each for each in folders if each.is_dir()), folders[0])
 
 
 def load(name: str, overrides: Iterable[str] = ()) -> Preset:
@@ -36,15 +44,13 @@ def load(name: str, overrides: Iterable[str] = ()) -> Preset:
         UsageError: no such preset, an unreadable file, or fields that are wrong; all mistakes in one message.
     """
     path = _find(name)
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read preset {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"preset {path} is not TOML: {error}") from error
+    if words := _words(name, path):
+        fields = {**_filled(_family(path).fields, words), "name": name}
+    else:
+        fields = {**_read(path), "name": path.stem}
     for override in overrides:
         _assign(fields, *parse_assignment(override))
-    return parse({**fields, "name": path.stem}, source=str(name))
+    return parse(fields, source=str(name))
 
 
 def describe(name: str, overrides: Sequence[str] = ()) -> str:
@@ -55,7 +61,12 @@ def describe(name: str, overrides: Sequence[str] = ()) -> str:
     """
     preset = load(name, overrides)
     if not overrides:
-        return _find(name).read_text(encoding="utf-8")
+        path = _find(name)
+        text = path.read_text(encoding="utf-8")
+        if words := _words(name, path):
+            # The table that lists a family's members comes last in its file and is no part of a member.
+            text = str(_filled(text.partition("\n[family]\n")[0], words))
+        return text
     fields = dataclasses.asdict(preset)
     del fields["name"]  # a preset file is named by its file
     return "\n".join(_toml(fields))
@@ -69,7 +80,7 @@ def parse(fields: Mapping[str, Any], source: str) -> Preset:
     """
     mistakes = _unknown_fields(Preset, fields)
     try:
-        preset = TypeAdapter(Preset).validate_python(fields)
+        preset = _validator().validate_python(fields)
     except ValidationError as error:
         mistakes += [
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
@@ -85,12 +96,61 @@ def parse(fields: Mapping[str, Any], source: str) -> Preset:
     raise UsageError(f"preset {source} has {len(mistakes)} mistakes:\n  " + "\n  ".join(mistakes))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Family:
+    """Presets that differ in a word or two: one text with placeholders, and what fills them in each member."""
+
+    fields: dict[str, Any]
+    members: dict[str, dict[str, str]]
+
+
+@cache
+def _family(path: Path) -> _Family:
+    fields = _read(path)
+    family = fields.pop("family")
+    template = family.pop("name")
+    choices = [dict(zip(family, words, strict=True)) for words in itertools.product(*family.values())]
+    return _Family(fields=fields, members={_filled(template, words): words for words in choices})
+
+
+def _words(name: str, path: Path) -> dict[str, str] | None:
+    """What fills the placeholders of that member; None where the file is one preset."""
+    return _family(path).members.get(name) if path.parent == folder() / "families" else None
+
+
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
+    """A copy of the value with every `{placeholder}` in its text replaced."""
+    if isinstance(value, str):
+        for placeholder, word in words.items():
+            value = value.replace(f"{{{placeholder}}}", word)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _filled(each, words) for key, each in value.items()}
+    return [_filled(each, words) for each in value] if isinstance(value, list) else value
+
+
+def _single() -> dict[str, Path]:
+    return {path.stem: path for path in folder().glob("*.toml")}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read preset {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"preset {path} is not TOML: {error}") from error
+
+
 def _find(name: str) -> Path:
     if name.endswith(".toml") or "/" in name:
         path = Path(name).expanduser()
         if not path.is_file():
             raise UsageError(f"there is no preset file {name}")
         return path
+    # Most names are files of their own; the families are opened only for the others.
+    if name in (single := _single()):
+        return single[name]
     known = available()
     if name not in known:
         raise unknown("preset", name, known)
@@ -125,6 +185,11 @@ def _value(text: str) -> Any:
         except tomllib.TOMLDecodeError:
             return text
     return text
+
+
+@cache
+def _validator() -> TypeAdapter[Preset]:
+    return TypeAdapter(Preset)
 
 
 def _unknown_fields(kind: type, fields: Mapping[str, Any], prefix: str = "") -> list[str]:

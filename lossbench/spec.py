@@ -48,6 +48,8 @@ class DataSpec:
     """Share of the training rows held out for validation."""
     test: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Share of the rows held out for testing, for a data set published without a test split."""
+    fold: Annotated[int, Ge(0)] = 0
+    """Which of its published divisions into training and test rows, for a data set that has several."""
     split_seed: Annotated[int, Ge(0)] = 0
     normalize: Literal["none", "feature", "channel", "pixel-mean"] = "none"
     """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image."""

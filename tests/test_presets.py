@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lossbench import data, models, presets
+from lossbench.data._uci121 import SIZES
 from lossbench.errors import UsageError
 from lossbench.spec import RunSpec, parse_loss
 
@@ -17,11 +18,14 @@ SHAPES = {
     "digits-images": (1, 8, 8),
     "iris": (4,),
     "wine": (13,),
+    **{f"uci-{name}": (features,) for name, (_, features, _) in SIZES.items()},
 }
-NAMES = list(presets.available())
+FILES = sorted(presets.folder().glob("**/*.toml"))
+# One member speaks for its family where the members differ in a word.
+EXAMPLES = {path: name for name, path in presets.available().items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXAMPLES.values())
 def test_a_preset_trains_one_batch_of_its_shape(name):
     preset = presets.load(name)
     source = data.get(preset.data.name)
@@ -32,7 +36,9 @@ def test_a_preset_trains_one_batch_of_its_shape(name):
     assert preset.name == name
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not data.get(presets.load(name).data.name).layout])
+@pytest.mark.parametrize(
+    "name", [name for name in EXAMPLES.values() if not data.get(presets.load(name).data.name).layout]
+)
 def test_a_preset_without_download_can_be_loaded(name):
     preset = presets.load(name)
     dataset = data.load(preset.data, Path("/nonexistent"))
@@ -40,11 +46,33 @@ def test_a_preset_without_download_can_be_loaded(name):
     assert len(dataset.val) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_number_of_a_preset_says_where_it_comes_from(name):
-    for line in presets.available()[name].read_text().splitlines():
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_number_of_a_preset_says_where_it_comes_from(path):
+    for line in path.read_text().splitlines():
         if re.match(r"\w+\s*=\s*(\[?[\d.]|true|false)", line):
             assert "#" in line, line
+
+
+def test_every_named_preset_loads_and_names_what_exists():
+    for name in presets.available():
+        preset = presets.load(name)
+        assert preset.name == name
+        assert "{" not in repr(preset)
+        models.get(preset.model.name)
+        data.get(preset.data.name)
+
+
+def test_there_is_a_linear_and_a_hidden_network_for_each_uci_set():
+    expected = {f"uci-{name}-{model}" for name in SIZES for model in ("linear", "hidden")}
+    assert {name for name in presets.available() if name.startswith("uci-")} == expected
+    assert len(SIZES) == 121
+
+
+def test_a_family_member_is_described_as_if_it_were_a_file_of_its_own(tmp_path):
+    (tmp_path / "uci-iris-hidden.toml").write_text(presets.describe("uci-iris-hidden"))
+    assert presets.load(str(tmp_path / "uci-iris-hidden.toml")) == presets.load("uci-iris-hidden")
+    assert "our choice" in presets.describe("uci-iris-hidden")
+    assert presets.load("uci-iris-hidden", ["data.fold=2"]).data.fold == 2
 
 
 def test_cifar100_resnet18_is_the_recipe_of_the_paper():
@@ -95,7 +123,7 @@ def test_wrong_overrides_are_refused_by_name_and_all_at_once(overrides, messages
 
 def test_a_preset_of_ones_own_is_a_path(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text(presets.available()["digits-mlp"].read_text().replace("epochs = 30", "epochs = 3"))
+    path.write_text(presets.describe("digits-mlp").replace("epochs = 30", "epochs = 3"))
     preset = presets.load(str(path))
     assert (preset.name, preset.epochs) == ("mine", 3)
 

@@ -67,7 +67,13 @@ def _divide(spec: DataSpec, tables: Tables) -> tuple[Split, Split | None, Split]
     """Test rows first, then validation rows, then the limit: what is left out later never changes what came before."""
     classes = len(tables.class_names)
     train, test = tables.train, tables.test
-    if test is None:
+    if spec.fold and spec.fold >= len(tables.folds):
+        known = f"folds 0 to {len(tables.folds) - 1}" if tables.folds else "no folds"
+        raise UsageError(f"data.fold is {spec.fold}, but {spec.name} is published with {known}")
+    if tables.folds:
+        stays, held = tables.folds[spec.fold]
+        train, test = train.take(stays), train.take(held)
+    elif test is None:
         stays, held = hold_out(train.target, spec.test, classes=classes, seed=spec.split_seed, purpose="split/test")
         train, test = train.take(stays), train.take(held)
     val = None

@@ -9,9 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Dataset", "Kind", "Source", "Split", "Tables"]
+__all__ = ["Dataset", "Fold", "Kind", "Source", "Split", "Tables"]
 
 Kind = Literal["features", "images"]
+
+Fold = tuple[Tensor, Tensor]
+"""Row numbers to train on and to test on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,10 +37,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tables:
-    """A data set as published: nothing held out, nothing normalised."""
+    """A data set as published: nothing held out, nothing normalised.
+
+    `train` holds every row where the test rows are not yet divided from it: by one of the published `folds` if there
+    are any, else by the recipe's `test` share.
+    """
 
     train: Split
     test: Split | None = None
+    folds: tuple[Fold, ...] = ()
     class_names: tuple[str, ...]
 
 
@@ -52,6 +60,7 @@ class Source:
     """Rows in all, as published."""
     classes: int
     has_test: bool
+    """Whether test rows are published, as a split or as folds."""
     licence: str
     origin: str
     """Where it comes from, in words for a listing."""

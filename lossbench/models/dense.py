@@ -17,6 +17,8 @@ def widths(spec: ModelSpec, features: int, classes: int) -> tuple[int, ...] | No
         return None
     if spec.name == "linear" and not spec.hidden:
         return (features, classes)
+    if spec.name == "hidden" and not spec.hidden:
+        return (features, features, classes)
     if spec.name == "mlp" and spec.hidden:
         return (features, *spec.hidden, classes)
     return None
@@ -25,6 +27,11 @@ def widths(spec: ModelSpec, features: int, classes: int) -> tuple[int, ...] | No
 @model("linear", "multinomial logistic regression", takes="either")
 def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
     return _stack(shape, (), classes, 0.0)
+
+
+@model("hidden", "one hidden layer as wide as the input", takes="either")
+def hidden(shape: tuple[int, ...], classes: int) -> nn.Module:
+    return _stack(shape, (math.prod(shape),), classes, 0.0)
 
 
 @model("mlp", "linear layers with ReLU between", takes="either")

@@ -10,7 +10,14 @@ from lossbench.models.resnet import PaddedBlock
 from lossbench.models.vit import VisionTransformer
 from lossbench.spec import ModelSpec
 
-SHAPES = {"digits-cnn": (1, 8, 8), "vgg5": (1, 28, 28), "spinal-vgg": (1, 28, 28), "linear": (5,), "mlp": (5,)}
+SHAPES = {
+    "digits-cnn": (1, 8, 8),
+    "vgg5": (1, 28, 28),
+    "spinal-vgg": (1, 28, 28),
+    "hidden": (5,),
+    "linear": (5,),
+    "mlp": (5,),
+}
 HIDDEN = {"mlp": (16,)}
 
 
@@ -66,7 +73,7 @@ def test_the_seed_alone_decides_the_initial_weights(name):
 def test_layer_widths_describe_exactly_the_stacks_of_linear_layers(name):
     spec, _ = example(name)
     widths = models.widths(spec, 5, 7)
-    assert (widths is not None) == (name in ("linear", "mlp"))
+    assert (widths is not None) == (name in ("hidden", "linear", "mlp"))
     if widths is not None:
         matrices = [weight for weight in weights(spec, (5,), seed=0) if weight.ndim == 2]
         assert [tuple(matrix.shape) for matrix in matrices] == list(zip(widths[1:], widths[:-1], strict=True))
