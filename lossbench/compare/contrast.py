@@ -127,9 +127,7 @@ def _seeds(pairing: _Pairing, rules: Rules) -> tuple[int, int, int] | tuple[None
     if rules.min_effect is None:
         return None, None, None
     spreads = (pairing.sd, *paired.sd_interval(pairing.sd, pairing.estimate.df))
-    found = [
-        seeds_needed(sd, rules.min_effect, rules.alpha, rules.power, paired=pairing.matched) for sd in spreads
-    ]
+    found = [seeds_needed(sd, rules.min_effect, rules.alpha, rules.power, paired=pairing.matched) for sd in spreads]
     return found[0], found[1], found[2]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
+from lossbench.compare.across import across, ranking
 from lossbench.compare.contrast import contrasts
 from lossbench.compare.fairness import refuse_differences, warn
 from lossbench.compare.values import Arm, Comparison, Panel, Rules, listed
@@ -90,7 +91,17 @@ def compare_losses(
             )
         )
     _refuse_emptiness(panels, baseline, warnings)
-    return Comparison(baseline=baseline, panels=tuple(panels), warnings=tuple(warnings))
+    questions = {(each.measure.name, each.split) for each in panels}
+    if len(questions) > 1:
+        warnings.append("the presets are judged by different metrics; pool them by naming one with --metric")
+    together = panels if len(questions) == 1 else []
+    return Comparison(
+        baseline=baseline,
+        panels=tuple(panels),
+        across=across(together),
+        ranking=ranking(together),
+        warnings=tuple(warnings),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +116,15 @@ class _Asker:
 
     def question(self, rows: Sequence[RunRow]) -> _Question:
         declared = rows[-1]
-        split, _, name = (self.metric or declared.metric).rpartition("/")
-        split, at = split or "test", self.at or declared.metric_at
+        own = declared.metric or "top1_acc", declared.metric_at or "last"
+        split, _, name = (self.metric or own[0]).rpartition("/")
+        split, at = split or "test", self.at or own[1]
         known = () if split != "loss" else [each.name for each in queries.metrics(self.store) if each.split == split]
         return _Question(
             measure=measure(name, known),
             split=split,
             at=at,
-            exploratory=(split, name, at) != ("test", declared.metric, declared.metric_at),
+            exploratory=(split, name, at) != ("test", *own),
         )
 
     def finals(self, preset: str, question: _Question, rows: Sequence[RunRow]) -> Mapping[str, Final]:
@@ -123,13 +135,13 @@ class _Asker:
             self.answers[key] = {each.run_id: each for each in found}
         mine = {row.run_id: self.answers[key][row.run_id] for row in rows if row.run_id in self.answers[key]}
         done = [row for row in rows if row.status == "done"]
+        epochs = min((row.epochs for row in done), default=0)
+        if done and queries.parse_at(question.at).last > epochs:
+            raise UsageError(f"{preset}: {question.at} reaches beyond the {epochs} epochs of the runs")
         if done and not any(row.run_id in mine for row in done):
             stored = sorted({f"{each.split}/{each.name}" for each in queries.metrics(self.store, self.selection)})
             wanted = f"{question.split}/{question.measure.name}"
             raise NothingFound(f"{preset}: no run stored {wanted} for {question.at}; stored are {', '.join(stored)}")
-        if done and all(mine[row.run_id].value is None for row in done if row.run_id in mine):
-            epochs = max(row.epochs for row in done)
-            raise UsageError(f"{preset}: {question.at} does not lie within the {epochs} epochs of the runs")
         return mine
 
 
@@ -158,9 +170,7 @@ def _latest_of_each_cell(rows: Iterable[RunRow]) -> list[RunRow]:
     return list(latest.values())
 
 
-def _refuse(
-    store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], allow: Collection[str]
-) -> list[str]:
+def _refuse(store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], allow: Collection[str]) -> list[str]:
     recipes = {row.recipe for runs in by_loss.values() for row in runs}
     if len(recipes) == 1:
         return []
@@ -201,22 +211,19 @@ def _rules(question: _Question, alpha: float, correct: Correction, min_effect: f
 
 
 def _refuse_emptiness(panels: Sequence[Panel], baseline: str, warnings: Sequence[str]) -> None:
-    found = [(panel, contrast) for panel in panels for contrast in panel.contrasts]
-    if not found:
+    if not panels:
         raise NothingFound(f"no preset has both {baseline} and another loss: {'; '.join(warnings)}")
-    if any(contrast.n for _, contrast in found):
-        return
-    panel, first = found[0]
-    arms = (first.baseline, first.candidate)
-    if not any(arm.n for arm in arms):
-        lost = sum((Counter(arm.lost) for arm in arms), Counter[str]())
+    if not any(arm.n for panel in panels for arm in panel.arms):
+        lost = sum((Counter(arm.lost) for panel in panels for arm in panel.arms), Counter[str]())
         what = ", ".join(f"{count} {name}" for name, count in lost.items())
-        raise NothingFound(f"{panel.preset}: no run has a value to compare ({what})")
-    parts = "; ".join(f"{arm.loss}: {listed(tuple(arm.values)) or 'none'}" for arm in arms)
-    raise NotComparable(
-        f"{panel.preset}: the losses have no seed in common ({parts}); "
-        "run the same seeds, or at least 3 of each"
-    )
+        raise NothingFound(f"{', '.join(panel.preset for panel in panels)}: no run has a value to compare ({what})")
+    found = [(panel, contrast) for panel in panels for contrast in panel.contrasts]
+    if all(contrast.n == 0 and contrast.baseline.n and contrast.candidate.n for _, contrast in found):
+        panel, first = found[0]
+        seeds = "; ".join(f"{arm.loss}: {listed(tuple(arm.values))}" for arm in (first.baseline, first.candidate))
+        raise NotComparable(
+            f"{panel.preset}: the losses have no seed in common ({seeds}); run the same seeds, or at least 3 of each"
+        )
 
 
 def _grouped(rows: Iterable[RunRow], key: Callable[[RunRow], _Key]) -> dict[_Key, list[RunRow]]:

@@ -128,6 +128,8 @@ class Across:
 
     candidate: str
     presets: int
+    pooled_presets: int
+    """Presets with an error of their own, which the random-effects mean needs."""
     gain: float | None
     low: float | None
     high: float | None
@@ -180,6 +182,11 @@ class Panel:
     """Whether metric, split or epoch rule is another than the one the preset declares."""
     rules: Rules
     contrasts: tuple[Contrast, ...]
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every loss, the baseline first."""
+        return (self.contrasts[0].baseline, *(each.candidate for each in self.contrasts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,78 @@
+"""A comparison as a report: verdicts first, numbers after, caveats last."""
+
+from lossbench.compare import Comparison
+from lossbench.compare.values import listed
+from lossbench.render.contrasts import across_table, arms_table, differences_table, ranking_table, records
+from lossbench.render.explain import formulas
+from lossbench.render.sentences import across_sentence, question, verdict_line
+from lossbench.render.values import Document, Item, Line, Section, Table
+
+__all__ = ["comparison_document"]
+
+
+def comparison_document(value: Comparison, *, explain: bool = False) -> Document:
+    """The report on a comparison; with `explain`, the formula and source of every number at its end."""
+    verdicts: list[Item] = [Line(across_sentence(each, value.panels[0].measure)) for each in value.across]
+    for panel in value.panels:
+        verdicts.append(question(panel, value.baseline))
+        verdicts += [verdict_line(panel, each) for each in panel.contrasts]
+    sections = [Section(heading="Verdict", body=tuple(verdicts))]
+    sections += [
+        Section(heading=panel.preset, body=(arms_table(panel), differences_table(panel))) for panel in value.panels
+    ]
+    over_presets: list[Item] = [across_table(value)] if value.across else []
+    if value.ranking:
+        over_presets += [ranking_table(value.ranking), *_ranking_lines(value)]
+    if over_presets:
+        sections.append(Section(heading="Over all presets", body=tuple(over_presets)))
+    sections.append(Section(heading="Caveats", body=_caveats(value)))
+    if explain:
+        tables = [item for section in sections for item in section.body if isinstance(item, Table)]
+        sections.append(Section(heading="Formulas", body=formulas(tables)))
+    return Document(title=f"Losses against {value.baseline}", sections=tuple(sections), records=records(value))
+
+
+def _ranking_lines(value: Comparison) -> list[Item]:
+    ranking = value.ranking
+    if ranking is None or ranking.friedman is None:
+        return []
+    how = "permutations within presets" if ranking.permuted else "chi-square"
+    lines: list[Item] = [
+        f"Friedman chi-square {ranking.friedman:.4g}, p {ranking.friedman_p:.4g} by {how}; "
+        + (
+            f"Iman-Davenport F {ranking.iman_davenport:.4g}, p {ranking.iman_davenport_p:.4g}; "
+            if ranking.iman_davenport is not None
+            else ""
+        )
+        + f"Nemenyi distance {ranking.critical_difference:.4g} mean ranks"
+    ]
+    if ranking.cliques:
+        groups = "; ".join(", ".join(clique) for clique in ranking.cliques)
+        lines.append(f"not told apart by ranks: {groups}")
+    lines.append("Ranks depend on which losses take part: a picture, not a verdict.")
+    return lines
+
+
+def _caveats(value: Comparison) -> tuple[Item, ...]:
+    lines: list[Item] = []
+    for panel in value.panels:
+        if panel.at == "best-test":
+            lines.append(Line(f"{panel.preset}: epochs picked on the test set flatter the noisier loss", tone="warn"))
+        if any(not each.paired for each in panel.contrasts):
+            losses = ", ".join(each.candidate.loss for each in panel.contrasts if not each.paired)
+            lines.append(
+                f"{panel.preset}: {losses} shares fewer than 3 seeds with {value.baseline}: Welch's test, unpaired"
+            )
+        for each in panel.contrasts:
+            if each.unmatched:
+                seeds = listed(each.unmatched)
+                lines.append(
+                    f"{panel.preset}: {each.candidate.loss} leaves out seeds with a value on one side only: {seeds}"
+                )
+        if panel.rules.min_effect is None and panel.rules.judged:
+            lines.append(f"{panel.preset}: without --min-effect neither equivalence nor power is judged")
+        if panel.exploratory:
+            lines.append(f"{panel.preset}: exploratory; the preset declares another metric or epoch")
+    lines += [Line(each, tone="warn") for each in value.warnings]
+    lines.append("Every verdict holds for this test set and this recipe.")
+    return tuple(lines)

@@ -1,0 +1,169 @@
+"""The numbers behind the verdicts, as tables for people and as flat records for machines."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from lossbench.compare import Arm, Comparison, Contrast, Panel, Ranking
+from lossbench.compare.values import listed
+from lossbench.measures import Measure
+from lossbench.render.values import Column, Table, measure_column
+
+__all__ = ["across_table", "arms_table", "differences_table", "ranking_table", "records"]
+
+
+def arms_table(panel: Panel) -> Table:
+    means = [panel.contrasts[0].baseline_mean, *(each.candidate_mean for each in panel.contrasts)]
+    spreads = [panel.contrasts[0].baseline_sd, *(each.candidate_sd for each in panel.contrasts)]
+    columns = (
+        Column(key="loss", title="loss", anchor=True),
+        measure_column(panel.measure, key="mean"),
+        measure_column(panel.measure, key="sd", title="sd over seeds"),
+        Column(key="n", title="runs", kind="integer"),
+        Column(key="lost", title="without value"),
+        Column(key="seeds", title="seeds"),
+    )
+    rows = [
+        (arm.loss, mean, sd, arm.n, _lost(arm), listed(arm.seeds))
+        for arm, mean, sd in zip(panel.arms, means, spreads, strict=True)
+    ]
+    return Table(name="runs", columns=columns, rows=tuple(rows))
+
+
+def _lost(arm: Arm) -> str:
+    return ", ".join(f"{count} {what}" for what, count in arm.lost.items()) or "none"
+
+
+Field = tuple[Column, Callable[[Contrast], object]]
+
+
+def _difference_fields(measure: Measure) -> list[Field]:
+    return [
+        (_points(measure, "gain", "gain", signed=True), lambda each: each.gain),
+        (_points(measure, "low", "from", signed=True), lambda each: each.low),
+        (_points(measure, "high", "to", signed=True), lambda each: each.high),
+        (_points(measure, "joint_low", "joint from", signed=True), lambda each: each.joint_low),
+        (_points(measure, "joint_high", "joint to", signed=True), lambda each: each.joint_high),
+        (Column(key="p", title="p", kind="pvalue"), lambda each: each.p),
+        (Column(key="p_adjusted", title="p adjusted", kind="pvalue"), lambda each: each.p_adjusted),
+        (Column(key="flip_p", title="flip p", kind="pvalue"), lambda each: each.flip_p),
+        (Column(key="flip_floor", title="flip p at least", kind="pvalue"), lambda each: each.flip_floor),
+        (_points(measure, "sd_difference", "sd of difference"), lambda each: each.sd),
+        (Column(key="hedges", title="g_z", kind="number", digits=2), lambda each: each.hedges),
+        (Column(key="superiority", title="P(better)", kind="number", digits=2), lambda each: each.superiority),
+        (Column(key="correlation", title="r", kind="number", digits=2), lambda each: each.correlation),
+        (Column(key="equivalence_p", title="p equivalence", kind="pvalue"), lambda each: each.equivalence_p),
+        (_points(measure, "detectable", "visible"), lambda each: each.detectable),
+        (Column(key="seeds_needed", title="seeds needed", kind="integer"), lambda each: each.seeds_needed),
+        (Column(key="seeds_low", title="at least", kind="integer"), lambda each: each.seeds_low),
+        (Column(key="seeds_high", title="at most", kind="integer"), lambda each: each.seeds_high),
+    ]
+
+
+def differences_table(panel: Panel) -> Table:
+    fields = _difference_fields(panel.measure)
+    return Table(
+        name="differences",
+        columns=(Column(key="loss", title="loss", anchor=True), *(column for column, _ in fields)),
+        rows=tuple((each.candidate.loss, *(value(each) for _, value in fields)) for each in panel.contrasts),
+    )
+
+
+def across_table(value: Comparison) -> Table:
+    """Every candidate over all presets."""
+    measure = value.panels[0].measure
+    columns = (
+        Column(key="loss", title="loss", anchor=True),
+        Column(key="presets", title="presets", kind="integer"),
+        _points(measure, "pooled_gain", "pooled gain", signed=True),
+        _points(measure, "pooled_low", "from", signed=True),
+        _points(measure, "pooled_high", "to", signed=True),
+        Column(key="pooled_p", title="pooled p", kind="pvalue"),
+        Column(key="pooled_p_adjusted", title="pooled p adjusted", kind="pvalue"),
+        _points(measure, "tau", "tau"),
+        Column(key="i_squared", title="I^2", kind="number", digits=2),
+        _points(measure, "plain_gain", "plain mean gain", signed=True),
+        Column(key="presets_better", title="better on", kind="integer"),
+        Column(key="presets_worse", title="worse on", kind="integer"),
+        Column(key="wilcoxon_p", title="Wilcoxon p", kind="pvalue"),
+        Column(key="wilcoxon_adjusted", title="Wilcoxon p adjusted", kind="pvalue"),
+        Column(key="wilcoxon_floor", title="Wilcoxon p at least", kind="pvalue"),
+    )
+    rows = tuple(
+        (
+            each.candidate, each.presets, each.gain, each.low, each.high, each.p, each.p_adjusted, each.tau,
+            each.i_squared, each.plain_gain, each.presets_better, each.presets_worse, each.wilcoxon_p,
+            each.wilcoxon_adjusted, each.wilcoxon_floor,
+        )
+        for each in value.across
+    )  # fmt: skip
+    return Table(name="across", columns=columns, rows=rows)
+
+
+def ranking_table(value: Ranking) -> Table:
+    """All losses by mean rank, the best first."""
+    columns = (
+        Column(key="loss", title="loss", anchor=True),
+        Column(key="mean_rank", title="mean rank", kind="number", digits=3),
+        Column(key="wins_shared", title="wins, shared", kind="integer"),
+        Column(key="wins_outright", title="wins, outright", kind="integer"),
+    )
+    order = sorted(range(len(value.losses)), key=lambda each: value.mean_ranks[each])
+    rows = tuple(
+        (value.losses[each], value.mean_ranks[each], value.wins_shared[each], value.wins_outright[each])
+        for each in order
+    )
+    return Table(name="ranking", columns=columns, rows=rows)
+
+
+def records(value: Comparison) -> Table:
+    """One row per contrast with everything that is known about it, in stored units."""
+    head: list[tuple[Column, Callable[[Panel, Contrast], object]]] = [
+        (Column(key="preset", title="preset", anchor=True), lambda panel, _: panel.preset),
+        (Column(key="loss", title="loss", anchor=True), lambda _, each: each.candidate.loss),
+        (Column(key="baseline", title="baseline"), lambda _, each: each.baseline.loss),
+        (Column(key="metric", title="metric"), lambda panel, _: panel.measure.name),
+        (Column(key="split", title="split"), lambda panel, _: panel.split),
+        (Column(key="at", title="at"), lambda panel, _: panel.at),
+        (Column(key="exploratory", title="exploratory", kind="boolean"), lambda panel, _: panel.exploratory),
+        (Column(key="min_effect", title="min effect", kind="number"), lambda panel, _: panel.rules.min_effect),
+        (Column(key="alpha", title="alpha", kind="number"), lambda panel, _: panel.rules.alpha),
+        (Column(key="correct", title="correction"), lambda panel, _: panel.rules.correct),
+        (Column(key="verdict", title="verdict"), lambda _, each: each.verdict and str(each.verdict)),
+        (Column(key="beyond", title="beyond", kind="boolean"), lambda _, each: each.beyond),
+        (Column(key="identical", title="identical", kind="boolean"), lambda _, each: each.identical),
+        (Column(key="paired", title="paired", kind="boolean"), lambda _, each: each.paired),
+        (Column(key="n", title="n", kind="integer"), lambda _, each: each.n),
+        (Column(key="unmatched", title="unmatched seeds"), lambda _, each: listed(each.unmatched)),
+        (Column(key="se", title="se", kind="number"), lambda _, each: each.se),
+        (Column(key="df", title="df", kind="number"), lambda _, each: each.df),
+        (Column(key="t", title="t", kind="number"), lambda _, each: each.t),
+    ]
+    sides: list[tuple[str, Callable[[Contrast], Arm], Callable[[Contrast], tuple[float | None, float | None]]]] = [
+        ("baseline", lambda each: each.baseline, lambda each: (each.baseline_mean, each.baseline_sd)),
+        ("candidate", lambda each: each.candidate, lambda each: (each.candidate_mean, each.candidate_sd)),
+    ]
+    columns = [column for column, _ in head]
+    columns += [column for column, _ in _difference_fields(value.panels[0].measure)]
+    for side, _, _ in sides:
+        columns += [Column(key=f"{side}_{what}", title=f"{side} {what}", kind="number") for what in ("mean", "sd")]
+        columns += [
+            Column(key=f"{side}_{what}", title=f"{side} {what.replace('_', ' ')}", kind="integer")
+            for what in ("n", "diverged", "failed", "unfinished", "not_finite")
+        ]
+    rows = []
+    for panel in value.panels:
+        for each in panel.contrasts:
+            row = [get(panel, each) for _, get in head]
+            row += [get(each) for _, get in _difference_fields(panel.measure)]
+            for _, arm_of, moments in sides:
+                arm = arm_of(each)
+                lost = (arm.diverged, arm.failed, arm.unfinished, arm.not_finite)
+                row += [*moments(each), arm.n, *map(len, lost)]
+            rows.append(tuple(row))
+    return Table(name="contrasts", columns=tuple(columns), rows=tuple(rows))
+
+
+def _points(measure: Measure, key: str, title: str, *, signed: bool = False) -> Column:
+    """A difference of the metric: points where the metric itself is a percentage."""
+    column = measure_column(measure, key=key, title=title, signed=signed)
+    return replace(column, unit="points") if column.kind == "percent" else column

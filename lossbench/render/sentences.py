@@ -1,0 +1,96 @@
+"""Verdicts in words that can be quoted: what was asked, the word, the interval, what is missing."""
+
+from lossbench.compare import Across, Contrast, Panel, Verdict
+from lossbench.measures import Measure
+from lossbench.render.values import Line, Tone
+
+__all__ = ["across_sentence", "question", "verdict_line"]
+
+_TONES: dict[Verdict | None, Tone] = {
+    Verdict.BETTER: "good",
+    Verdict.WORSE: "bad",
+    Verdict.UNDERPOWERED: "warn",
+    Verdict.INSUFFICIENT: "warn",
+}
+
+
+def _amount(measure: Measure, value: float, *, signed: bool = False, unit: bool = False) -> str:
+    """A difference of the metric for people: points for fractions, else its own unit."""
+    sign = "+" if signed else ""
+    if measure.unit == "fraction":
+        return f"{100 * value:{sign}.2f}" + (" points" if unit else "")
+    return f"{value:{sign}.4g}" + (f" {measure.shown_unit}" if unit and measure.shown_unit else "")
+
+
+def question(panel: Panel, baseline: str) -> str:
+    """What the lines below it answer."""
+    status = " (exploratory)" if panel.exploratory else ""
+    return f"{panel.preset}: {panel.measure.title} on {panel.split}, {_epochs(panel.at)}, against {baseline}{status}"
+
+
+def _epochs(at: str) -> str:
+    rule, _, window = at.partition(":")
+    words = {
+        "last": "last epoch",
+        "best-val": "epoch best on validation",
+        "best-test": "epoch PICKED ON THE TEST SET",
+        "mean": f"mean of epochs {window}",
+    }
+    return words[rule]
+
+
+def verdict_line(panel: Panel, contrast: Contrast) -> Line:
+    """One contrast: verdict, interval, and runs that have no value."""
+    parts = [f"{contrast.candidate.loss}: {_word(panel, contrast)}", *_evidence(panel, contrast)]
+    parts += [f"{count} of {len(contrast.candidate.seeds)} {what}" for what, count in contrast.candidate.lost.items()]
+    parts += [
+        f"{count} of {len(contrast.baseline.seeds)} of {contrast.baseline.loss} {what}"
+        for what, count in contrast.baseline.lost.items()
+    ]
+    return Line("; ".join(parts), tone=_TONES.get(contrast.verdict, "plain"))
+
+
+def _word(panel: Panel, contrast: Contrast) -> str:
+    margin = panel.rules.min_effect
+    delta = "" if margin is None else _amount(panel.measure, margin, unit=True)
+    match contrast.verdict:
+        case None if panel.at == "best-test":
+            return "no verdict, as the epoch was picked on the test set"
+        case None:
+            return f"no verdict, as {panel.measure.title} is better neither higher nor lower"
+        case Verdict.BETTER | Verdict.WORSE if margin is not None:
+            return f"{contrast.verdict} {'by more' if contrast.beyond else 'possibly by less'} than {delta}"
+        case Verdict.EQUIVALENT if contrast.identical:
+            return f"equivalent, identical in all {contrast.n} seeds; check that the loss is applied"
+        case Verdict.EQUIVALENT:
+            return f"equivalent within {delta}"
+        case Verdict.UNDERPOWERED:
+            spread = f"{contrast.seeds_low} to {contrast.seeds_high}"
+            return f"underpowered, needs about {contrast.seeds_needed} seeds ({spread}) to see {delta}"
+        case Verdict.NO_DIFFERENCE if contrast.identical:
+            return f"no detectable difference, identical in all {contrast.n} seeds; check that the loss is applied"
+        case Verdict.INSUFFICIENT if contrast.n >= 3:
+            return "insufficient data, the difference is the same in every seed and leaves no spread to judge it by"
+        case word:
+            return str(word)
+
+
+def _evidence(panel: Panel, contrast: Contrast) -> list[str]:
+    if contrast.gain is None:
+        return []
+    gain = _amount(panel.measure, contrast.gain, signed=True, unit=True)
+    if contrast.joint_low is not None and contrast.joint_high is not None:
+        low, high = (_amount(panel.measure, each, signed=True) for each in (contrast.joint_low, contrast.joint_high))
+        gain += f" [{low}, {high}]"
+    runs = f"{contrast.n} pair{'s' if contrast.n != 1 else ''}" if contrast.paired else "unpaired runs"
+    return [f"{gain} in {runs}"]
+
+
+def across_sentence(across: Across, measure: Measure) -> str:
+    """One loss over all presets."""
+    count = f"better on {across.presets_better} and worse on {across.presets_worse} of {across.presets} presets"
+    if across.gain is None or across.low is None or across.high is None:
+        return f"{across.candidate} over all presets: {count}"
+    low, high = (_amount(measure, each, signed=True) for each in (across.low, across.high))
+    pooled = f"{_amount(measure, across.gain, signed=True, unit=True)} [{low}, {high}]"
+    return f"{across.candidate} over all presets: {pooled}, {count}"
