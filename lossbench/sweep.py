@@ -2,13 +2,30 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from lossbench import presets
 from lossbench.errors import UsageError
+from lossbench.events import Event
+from lossbench.executors import Executor, Group
 from lossbench.spec import NUMBERS_VERSION, LossRef, Preset, RunSpec, parse_assignment
+from lossbench.store.queries import Cell
 
-__all__ = ["cells", "expand", "parse_seeds"]
+__all__ = ["Planned", "carry_out", "cells", "expand", "parse_seeds", "plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What will become of one cell; `run_id` is the attempt that is kept or gone on with."""
+
+    spec: RunSpec
+    action: Literal["start", "resume", "keep", "leave"]
+    """`keep` a finished attempt, `leave` one that failed or that another process is training."""
+    run_id: str | None = None
+    status: str = "new"
+    epoch: int = 0
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -53,6 +70,44 @@ def cells(experiments: Sequence[Preset], losses: Sequence[LossRef], seeds: Seque
         for preset in experiments
         for loss in dict.fromkeys(losses)
     ]
+
+
+def plan(wanted: Sequence[RunSpec], known: Mapping[str, Cell], *, force: bool = False, retry: bool = False) -> list[Planned]:
+    """Set the wanted cells against the attempts the store knows.
+
+    A done or diverged cell is kept, an interrupted or lost one is resumed, a failed one is left unless `retry`; `force`
+    starts every cell anew.
+    """
+    planned = []
+    for spec in wanted:
+        cell = known.get(spec.key)
+        if cell is None or force:
+            planned.append(Planned(spec=spec, action="start"))
+            continue
+        action: Literal["start", "resume", "keep", "leave"]
+        match cell.status:
+            case "done" | "diverged":
+                action = "keep"
+            case "running":
+                action = "leave"
+            case "failed":
+                action = "resume" if retry else "leave"
+            case _:
+                action = "resume"
+        planned.append(
+            Planned(spec=spec, action=action, run_id=cell.run_id, status=cell.status, epoch=cell.epoch)
+        )
+    return planned
+
+
+def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[], bool]) -> Iterator[Event]:
+    """Train what is planned, in its order, and yield what happens.
+
+    Raises:
+        LossbenchError: after the last event, when there were cells that could not even begin.
+    """
+    groups = [Group(cells=(each.spec,), run_ids=(each.run_id if each.action == "resume" else None,)) for each in planned]
+    yield from executor.run(groups, stop)
 
 
 def _split(values: str) -> list[str]:

@@ -79,7 +79,7 @@ def _lines(*, every_epoch: bool) -> Callable[[Event], None]:
                     _say(_line(run))
             case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
                 run = running.pop(run_id)
-                _say(f"{_line(run)}  {status}" + (f": {reason}" if reason else ""))
+                _say(f"{run.label if every_epoch else _line(run)}  {status}" + (f": {reason}" if reason else ""))
 
     return show
 

@@ -1,6 +1,7 @@
 """What `run` and `sweep` share: plan, train, show, and the exit code of it all."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,3 +92,101 @@ def train(
     if dry_run:
         _show_plan(planned, format)
         return
+    place.create()
+    settings = Settings(home=place, data_folder=data_folder(data_dir), device=device, threads=threads)
+    executor = Pool(settings, workers=jobs) if jobs > 1 else Inline(settings)
+    todo = [each for each in planned if each.action in ("start", "resume")]
+    _tell(planned)
+    attempts = {each.spec.key: each.run_id for each in planned if each.action == "keep"}
+    statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
+    begun = 0
+    with stop_on_signals(seconds) as stop, follow(len(todo), plain=plain) as show_event:
+        ingest_at = time.monotonic() + INGEST_SECONDS
+        for event in carry_out(todo, executor, stop):
+            show_event(event)
+            match event:
+                case RunStarted():
+                    attempts[event.key] = event.run_id
+                    begun += 1
+                case RunEnded():
+                    statuses[event.status] += 1
+                case EpochDone() if time.monotonic() >= ingest_at:
+                    try_ingest(place)
+                    ingest_at = time.monotonic() + INGEST_SECONDS
+        stopped = stop()
+    with Store.open(place) as store:
+        for text in store.notes:
+            note(text)
+    for spec in wanted:
+        if run_id := attempts.get(spec.key):
+            emit(run_id)
+    raise typer.Exit(_exit_code(statuses, len(todo) - begun, stop.exit_code if stopped else None))
+
+
+def parse_duration(text: str | None) -> float | None:
+    """Seconds of `90s`, `30m`, `3h` or `1h30m`; None stays None.
+
+    Raises:
+        UsageError: the text is none of these.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if match is None:
+        raise UsageError(f"time {text!r}: write 90s, 30m, 3h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def _exit_code(statuses: Counter[str], left: int, stopped: ExitCode | None) -> ExitCode:
+    """That of the worst end: `left` counts the cells that never began."""
+    if stopped is not None and (left or statuses["interrupted"]):
+        return stopped
+    if statuses["failed"]:
+        return ExitCode.FAILED
+    return ExitCode.DIVERGED if statuses["diverged"] else ExitCode.DONE
+
+
+def _tell(planned: Sequence["Planned"]) -> None:
+    """Say which cells will not be trained, and why."""
+    counts = Counter((each.action, each.status) for each in planned)
+    hints = {
+        ("keep", "done"): "done already; --force trains again",
+        ("keep", "diverged"): "known to diverge; --force trains again",
+        ("leave", "failed"): "failed before; --retry-failed takes up again",
+        ("leave", "running"): "being trained by another process",
+    }
+    for state, hint in hints.items():
+        if counts[state]:
+            note(f"{counts[state]} of {len(planned)} {'is' if counts[state] == 1 else 'are'} {hint}")
+
+
+def _show_plan(planned: Sequence["Planned"], format: Format) -> None:
+    from lossbench.render import Column, Table
+
+    columns = (
+        Column(key="key", title="cell", anchor=True),
+        Column(key="preset", title="preset"),
+        Column(key="loss", title="loss"),
+        Column(key="seed", title="seed", kind="integer"),
+        Column(key="action", title="action"),
+        Column(key="status", title="status"),
+        Column(key="epoch", title="epoch", kind="integer"),
+        Column(key="epochs", title="of", kind="integer"),
+        Column(key="run_id", title="run"),
+    )
+    rows = tuple(
+        (
+            each.spec.key,
+            each.spec.preset.name,
+            str(each.spec.loss),
+            each.spec.seed,
+            each.action,
+            each.status,
+            each.epoch,
+            each.spec.preset.epochs,
+            each.run_id,
+        )
+        for each in planned
+    )
+    show(Table(name="plan", columns=columns, rows=rows), format)

@@ -1,0 +1,77 @@
+"""`lossbench sweep`: every combination of presets, losses and seeds that is not done yet."""
+
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.app import DataDirOption, FormatOption, HomeOption, SetOption, app
+from lossbench.cli.training import (
+    DeviceOption,
+    DryRunOption,
+    ForceOption,
+    MaxTimeOption,
+    PlainOption,
+    RetryOption,
+    ThreadsOption,
+    train,
+)
+
+
+@app.command()
+def sweep(
+    presets: Annotated[list[str], typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files.")],
+    losses: Annotated[
+        list[str] | None,
+        typer.Option("--loss", "-l", metavar="LOSS", help="A loss; repeatable. [default: ce]", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "-n", metavar="N|LIST", help="How many seeds, or which: 5, or 0,3,5-9.")
+    ] = "5",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--grid", "-g", metavar="FIELD=V1,V2", help="Try each value of a preset's field; repeatable.", show_default=False
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")] = 1,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    max_time: MaxTimeOption = None,
+    force: ForceOption = False,
+    retry: RetryOption = False,
+    dry_run: DryRunOption = False,
+    plain: PlainOption = False,
+    home: HomeOption = None,
+    data_dir: DataDirOption = None,
+    format: FormatOption = "table",
+) -> None:
+    """Train every combination of presets, losses and seeds that is not done yet, and print the runs' ids.
+
+    All losses of one seed are trained before the next seed, so that stopping early leaves complete pairs. Issue the
+    same command again to resume.
+
+    \b
+    Examples:
+      lossbench sweep digits-mlp --loss ce --loss adaptive --loss ce-el:focus=0-0.5 --seeds 5
+      lossbench sweep digits-mlp wine-linear -l ce -l focal:gamma=1 -g optimizer.lr=0.01,0.05 --seeds 3 --jobs 2
+      lossbench sweep cifar100-resnet18 -l ce -l adaptive --seeds 5 --dry-run
+    """
+    from lossbench.losses import resolve
+    from lossbench.sweep import cells, expand, parse_seeds
+
+    experiments = expand(presets, overrides or (), grid or ())
+    train(
+        cells(experiments, [resolve(text) for text in losses or ("ce",)], parse_seeds(seeds)),
+        home=home,
+        data_dir=data_dir,
+        device=device,
+        threads=threads,
+        max_time=max_time,
+        force=force,
+        retry=retry,
+        dry_run=dry_run,
+        plain=plain,
+        jobs=jobs,
+        format=format,
+    )
