@@ -281,7 +281,7 @@ class CohortObjective(nn.Module):
                 shared[knob] = getattr(self, self._from_data[source.read])
             elif not isinstance(source, Learned):
                 settled = [_settled(self._bound[run][2][knob], clock) for run in runs]
-                if isinstance(settled[0], float):
+                if _is_number(source, settled[0]):
                     numbers[knob] = torch.tensor(settled, dtype=dtype, device=device)
                 else:
                     shared[knob] = settled[0]
@@ -297,13 +297,20 @@ def _kind(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tu
             kinds.append((source.style, source.domain))
         else:
             value = _settled(source, clock)
-            kinds.append(float if isinstance(value, float) else value)
+            kinds.append(float if _is_number(source, value) else value)
     return tuple(kinds)
 
 
 def _settled(source: Source, clock: Clock) -> Any:
     """The value of a knob in one epoch; None where it is not settled before the epoch."""
     return losses.value_at(source, clock) if isinstance(source, Fixed | Scheduled) else None
+
+
+def _is_number(source: Source, value: Any) -> bool:
+    """Whether runs may differ in this value within one call."""
+    return isinstance(value, float) and not (
+        isinstance(source, Fixed | Scheduled) and getattr(source.domain, "exact", False)
+    )
 
 
 def _learned_of(sources: Mapping[str, Source]) -> dict[str, Learned]:

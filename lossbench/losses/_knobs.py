@@ -54,6 +54,8 @@ class Interval:
     high: float = math.inf
     low_open: bool = False
     high_open: bool = False
+    exact: bool = False
+    """Whether a value must never be rounded to the type of the logits."""
 
     def __contains__(self, value: float) -> bool:
         above_low = value > self.low if self.low_open else value >= self.low

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import Number
 
-__all__ = ["column", "entropy", "log", "log_probabilities", "one_hot", "pick", "power"]
+__all__ = ["column", "entropy", "expm1_over", "log", "log_not_p", "log_probabilities", "one_hot", "pick", "power"]
 
 
 def column(knob: Number) -> Number:
@@ -21,8 +21,15 @@ def column(knob: Number) -> Number:
 
 
 def log(knob: Number) -> Number:
-    """Natural logarithm of a knob."""
-    return knob.log() if isinstance(knob, Tensor) else math.log(knob)
+    """Natural logarithm of a knob, -inf at 0."""
+    if isinstance(knob, Tensor):
+        return knob.log()
+    return math.log(knob) if knob else -math.inf
+
+
+def exp(knob: Number) -> Number:
+    """Exponential of a knob."""
+    return knob.exp() if isinstance(knob, Tensor) else math.exp(knob)
 
 
 def power(base: Tensor, exponent: Number) -> Tensor:
@@ -33,6 +40,14 @@ def power(base: Tensor, exponent: Number) -> Tensor:
     """
     result: Tensor = torch.special.xlogy(exponent, base).exp()
     return result
+
+
+def expm1_over(rate: Number, values: Tensor) -> Tensor:
+    """expm1(rate * values) / rate, which at rate 0 is `values`."""
+    if isinstance(rate, Tensor):
+        zero = rate == 0
+        return torch.where(zero, values, torch.expm1(rate * values) / torch.where(zero, 1.0, rate))
+    return torch.expm1(rate * values) / rate if rate else values
 
 
 def pick(values: Tensor, target: Tensor) -> Tensor:
@@ -49,6 +64,12 @@ def log_probabilities(logits: Tensor) -> Tensor:
     """log softmax [N, C] whose values and gradients are exact to rounding at every confidence."""
     result: Tensor = _LogProbabilities.apply(logits)
     return result
+
+
+def log_not_p(log_p: Tensor, target: Tensor) -> Tensor:
+    """log(1 - p_y) [N] from log-probabilities [N, C], as a log-sum-exp over the other classes: finite at any margin."""
+    masked = log_p.scatter(-1, target.unsqueeze(-1), -math.inf)
+    return masked.logsumexp(-1)
 
 
 def entropy(log_p: Tensor) -> Tensor:

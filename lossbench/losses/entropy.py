@@ -6,10 +6,10 @@ from torch import Tensor
 
 from lossbench.losses._knobs import ANY, Fixed, Number, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import entropy, log, log_probabilities, pick
+from lossbench.losses._numerics import column, entropy, log, log_probabilities, one_hot, pick
 from lossbench.losses._registry import loss, true_class
 
-__all__ = ["min_ent", "mix_ent"]
+__all__ = ["confidence_penalty", "jeffreys", "min_ent", "mix_ent"]
 
 _ENT = "arXiv 2501.13709"
 
@@ -75,3 +75,47 @@ def mix_ent(
     straight = beta1 / log(base1)
     swapped = -(beta2 * log(eps) / log(base2))
     return straight * true.ce + swapped * true.not_p, straight + swapped * true.p
+
+
+@loss("confidence-penalty", cites=("arXiv 1701.06548",), knobs={"beta": Fixed(0.1, at_least(0))})
+def confidence_penalty(logits: Tensor, target: Tensor, *, beta: Number) -> Tensor:
+    """Cross entropy minus a share of the prediction's entropy, which keeps predictions from becoming sharp.
+
+        L = -log p_y - beta H(p)
+
+    Args:
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        beta: weight of the entropy, 0.1.
+    Returns:
+        Loss per sample [N], in nats.
+    Identities: min-ent at beta2 = -beta; ce at beta 0.
+    Caveats: mildly under-confident.
+    """
+    log_p = log_probabilities(logits)
+    return -pick(log_p, target) - beta * entropy(log_p)
+
+
+@loss(
+    "jeffreys",
+    cites=("doi 10.1098/rspa.1946.0056",),
+    knobs={"epsilon": Fixed(0.1, within(0, 1, low_open=True, high_open=True))},
+)
+def jeffreys(logits: Tensor, target: Tensor, *, epsilon: Number) -> Tensor:
+    """Jeffreys divergence between the smoothed label and the prediction.
+
+        L = sum_j (t_j - p_j) (log t_j - log p_j),   t = (1 - epsilon) 1_y + epsilon / C
+
+    Args:
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        epsilon: share of the label spread over all classes, above 0: without it the divergence is infinite.
+    Returns:
+        Loss per sample [N], in nats.
+    Identities: up to a constant, label-smoothing minus H(p) plus log(1 + C (1 - epsilon) / epsilon) expectation.
+    Caveats: this is the finite form of the divergence that the adaptive loss is said to approximate; the two differ.
+    """
+    log_p = log_probabilities(logits)
+    share = column(epsilon) / logits.shape[-1]
+    labels = (1 - column(epsilon)) * one_hot(target, logits) + share
+    return ((labels - log_p.exp()) * (labels.log() - log_p)).sum(-1)

@@ -10,7 +10,7 @@ from lossbench.losses._knobs import Fixed, Number, Source, Words, at_least, with
 from lossbench.losses._margin import TrueClass
 from lossbench.losses._registry import true_class
 
-__all__ = ["ce_el", "expectation", "mae", "mixture"]
+__all__ = ["ce_el", "ce_matched", "expectation", "mae", "mixture"]
 
 _EL = "arXiv 2109.05635"
 
@@ -60,7 +60,7 @@ def _spell(texts: dict[str, str]) -> dict[str, str]:
     if "schedule" not in texts:
         return texts
     if "focus" in texts:
-        raise UsageError("ce-el: schedule is another word for focus; set one of them")
+        raise UsageError("schedule is another word for focus; set one of them")
     return {("focus" if knob == "schedule" else knob): text.removeprefix("f") for knob, text in texts.items()}
 
 
@@ -112,3 +112,32 @@ def ce_el(
         area = alpha + beta / 3
         alpha, beta = alpha / area, beta / area
     return alpha * true.ce + beta * true.not_p, alpha + beta * true.p
+
+
+_SHARES = {"true": 3, "square": 2, "triangle": 4}
+
+
+@true_class(
+    "ce-matched",
+    cites=(_EL,),
+    knobs={"focus": Fixed(0.0, within(0, 0.5)), "match": Fixed("true", Words(tuple(_SHARES)))},
+    spell=_spell,
+)
+def ce_matched(true: TrueClass, *, focus: Number, match: str) -> tuple[Tensor, Number]:
+    """Cross entropy scaled to the gradient area of ce-el: the control for "it was only the step size".
+
+        L = -M log p_y,   M = alpha + beta / 3 (true), alpha + beta / 2 (square), alpha + beta / 4 (triangle)
+
+    Gradient weight: w(p) = M at every p.
+    Args:
+        focus: the focus of the ce-el it is the control of, fixed or with the same schedule.
+        match: which integral of the gradient is matched: over p_y for the true class (Eq. 21), over the unit square of
+            p_y and p_j for another class (Eq. 22 as printed), or over the part of that square where p_y + p_j <= 1.
+    Returns:
+        Loss per sample [N], in nats times M.
+    Identities: M times ce.
+    Caveats: the paper scales the learning rate, not the loss; with weight decay or momentum the two differ.
+    """
+    alpha, beta = mixture(focus)
+    factor = alpha + beta / _SHARES[match]
+    return factor * true.ce, factor

@@ -1,13 +1,16 @@
 """Losses that scale cross entropy by a power of how wrong the model is."""
 
+import math
+
+import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import SWITCH, Fixed, Number, above, at_least
+from lossbench.losses._knobs import SWITCH, Fixed, Number, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import power
-from lossbench.losses._registry import true_class
+from lossbench.losses._numerics import column, log_not_p, log_probabilities, pick, power
+from lossbench.losses._registry import loss, true_class
 
-__all__ = ["adaptive", "focal"]
+__all__ = ["adaptive", "asl", "dual_focal", "focal", "inverse_focal"]
 
 
 @true_class(
@@ -61,3 +64,76 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     factor = alpha * power(true.not_p, gamma)
     value = factor * true.ce
     return value, factor if detach else factor * (1 + gamma * true.p * true.ce_over_not_p)
+
+
+@true_class("inverse-focal", cites=("Wang et al., NeurIPS 2021",), knobs={"gamma": Fixed(2.0, at_least(0))})
+def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
+    """Cross entropy scaled up on samples the model already gets right.
+
+        L = -(1 + p_y)^gamma log p_y
+
+    Gradient weight: w(p) = (1 + p)^gamma + gamma p (1 + p)^(gamma - 1) log p.
+    Args:
+        gamma: strength; 0 is cross entropy.
+    Returns:
+        Loss per sample [N], in nats.
+    Identities: ce at gamma 0.
+    Caveats: over-confident; the weight reaches 2^gamma at p = 1.
+    """
+    p = true.p
+    factor = torch.exp(gamma * p.log1p())
+    return factor * true.ce, factor * (1 + gamma * p * true.log_p / (1 + p))
+
+
+@loss("dual-focal", cites=("arXiv 2305.13665",), knobs={"gamma": Fixed(0.0, at_least(0))})
+def dual_focal(logits: Tensor, target: Tensor, *, gamma: Number) -> Tensor:
+    """Focal loss that also looks at the class ranked just below the true one.
+
+        L = -(1 - p_y + p_j)^gamma log p_y,   p_j the largest probability below p_y, 0 where there is none
+
+    Args:
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        gamma: focusing strength; the published code defaults to 0, which is cross entropy, so set it.
+    Returns:
+        Loss per sample [N], in nats.
+    Identities: ce at gamma 0.
+    Caveats: jumps where two classes swap ranks.
+    """
+    log_p = log_probabilities(logits)
+    log_p_true = pick(log_p, target)
+    below = log_p.masked_fill(log_p >= log_p_true.unsqueeze(-1), -math.inf).amax(-1)
+    return torch.exp(gamma * torch.logaddexp(log_not_p(log_p, target), below)) * -log_p_true
+
+
+@loss(
+    "asl",
+    cites=("arXiv 2009.14119",),
+    knobs={
+        "gamma_pos": Fixed(0.0, at_least(0)),
+        "gamma_neg": Fixed(4.0, at_least(0)),
+        "epsilon": Fixed(0.1, within(0, 1, high_open=True)),
+    },
+)
+def asl(logits: Tensor, target: Tensor, *, gamma_pos: Number, gamma_neg: Number, epsilon: Number) -> Tensor:
+    """Asymmetric loss for one label: smoothed cross entropy with its own focusing for true and for other classes.
+
+        L = -sum_j t_j w_j log p_j,   w_y = (1 - p_y)^gamma_pos, w_j = p_j^gamma_neg, t the smoothed label
+
+    Args:
+        logits: unnormalised scores [N, C].
+        target: class indices [N].
+        gamma_pos, gamma_neg: focusing of the true and of the other classes; 0 and 4 in the authors' code, 1 and 4 in
+            timm.
+        epsilon: share of the label spread over all classes.
+    Returns:
+        Loss per sample [N], in nats.
+    Identities: focal(gamma_pos) at epsilon 0, where gamma_neg does nothing; label-smoothing at both gammas 0.
+    Caveats: the factors are differentiated here; the authors' code detaches them by default.
+    """
+    log_p = log_probabilities(logits)
+    log_p_true = pick(log_p, target)
+    share = epsilon / logits.shape[-1]
+    terms = torch.exp(column(gamma_neg) * log_p) * log_p
+    others = terms.sum(-1) - pick(terms, target)
+    return -(1 - epsilon + share) * torch.exp(gamma_pos * log_not_p(log_p, target)) * log_p_true - share * others

@@ -2,11 +2,12 @@
 
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Number
+from lossbench.losses._knobs import Fixed, Number, at_least
 from lossbench.losses._margin import TrueClass
+from lossbench.losses._numerics import power
 from lossbench.losses._registry import true_class
 
-__all__ = ["poly1"]
+__all__ = ["poly1", "poly1_focal"]
 
 _POLY = "arXiv 2204.12511"
 
@@ -26,3 +27,24 @@ def poly1(true: TrueClass, *, epsilon: Number) -> tuple[Tensor, Number]:
     Caveats: below -1 the weight is negative near p = 1, which pushes confident samples back.
     """
     return true.ce + epsilon * true.not_p, 1 + epsilon * true.p
+
+
+@true_class("poly1-focal", cites=(_POLY,), knobs={"epsilon": Fixed(1.0), "gamma": Fixed(2.0, at_least(0))})
+def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Tensor, Number]:
+    """Focal loss with the first coefficient of its series raised by epsilon.
+
+        L = -(1 - p_y)^gamma log p_y + epsilon (1 - p_y)^(gamma + 1)
+
+    Gradient weight: focal's plus epsilon (gamma + 1) p (1 - p)^gamma.
+    Args:
+        epsilon: added to the leading coefficient.
+        gamma: focusing strength, 2 as published for focal loss.
+    Returns:
+        Loss per sample [N].
+    Identities: focal at epsilon 0, poly1 at gamma 0.
+    Caveats: under-confident, as focal loss is.
+    """
+    p = true.p
+    factor = power(true.not_p, gamma)
+    value = factor * (true.ce + epsilon * true.not_p)
+    return value, factor * (1 + p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1)))

@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Interval, Number, at_least, within
+from lossbench.losses._knobs import SWITCH, Fixed, Interval, Number, Scheduled, Whole, above, at_least, within
 from lossbench.losses._margin import TrueClass
+from lossbench.losses._numerics import exp, expm1_over, log
 from lossbench.losses._registry import true_class
+from lossbench.schedules import Switch
 
-__all__ = ["gce", "sce"]
+__all__ = ["agce", "encouraging", "gce", "gce_trunc", "js", "phuber_ce", "rce", "sce", "taylor_ce", "tce"]
 
 
 @true_class("gce", cites=("arXiv 1805.07836",), knobs={"q": Fixed(0.7, within(0, 1, low_open=True))})
@@ -56,3 +58,175 @@ def sce(true: TrueClass, *, alpha: Number, beta: Number, A: Number) -> tuple[Ten
     """
     slope = -(beta * A)
     return alpha * true.ce + slope * true.not_p, alpha + slope * true.p
+
+
+@true_class("rce", cites=("arXiv 1908.06112",), knobs={"A": Fixed(math.log(1e-4), Interval(high=0, high_open=True))})
+def rce(true: TrueClass, *, A: Number) -> tuple[Tensor, Number]:  # noqa: N803
+    """Reverse cross entropy: from the prediction to the one-hot label, whose log 0 is taken to be A.
+
+        L = -A (1 - p_y)
+
+    Gradient weight: w(p) = -A p.
+    Args:
+        A: ln(1e-4), as in all code.
+    Returns:
+        Loss per sample [N], in [0, -A].
+    Identities: |A| times expectation; summed over all labels it is |A| (C - 1) whatever the logits.
+    Caveats: alone it stalls where there are many classes, as expectation does.
+    """
+    return -A * true.not_p, -A * true.p
+
+
+@true_class(
+    "gce-trunc",
+    cites=("arXiv 1805.07836",),
+    knobs={
+        "q": Fixed(0.7, within(0, 1, low_open=True)),
+        "k": Scheduled(Switch(0.0, 0.5, 33), within(0, 1, high_open=True)),
+    },
+)
+def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]:
+    """Generalised cross entropy that gives up on samples whose p_y is k or less.
+
+        L = (1 - max(p_y, k)^q) / q
+
+    Gradient weight: w(p) = p^q for p > k, else 0.
+    Args:
+        q: 0.7 as published.
+        k: 0.5 as published, from a third of the epochs on (40 of 120 in the public port); before that 0, which is
+            gce. `k=0,0.5@20` moves the end of the warm-up, `k=0.5` leaves it out.
+    Returns:
+        Loss per sample [N], in [0, 1/q].
+    Identities: gce at k = 0.
+    Caveats: without a warm-up nothing trains from scratch on more than 1/k classes. The paper's algorithm refreshes
+        the set of given-up samples now and then; here each is judged at every step.
+    """
+    floor = log(k)
+    floored = torch.maximum(true.log_p, floor) if isinstance(floor, Tensor) else true.log_p.clamp(min=floor)
+    return -torch.expm1(q * floored) / q, torch.exp(q * true.log_p) * (true.log_p > floor)
+
+
+@true_class("tce", cites=("arXiv 1810.05075",), knobs={"a": Fixed(0.5, at_least(0))})
+def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
+    """Tamed cross entropy: grows more slowly than cross entropy on samples the model finds impossible.
+
+        L = ((1 - log p_y)^(1 - a) - 1) / (1 - a),   log(1 - log p_y) at a = 1
+
+    Gradient weight: w(p) = (1 - log p)^-a.
+    Args:
+        a: 0 is cross entropy; 0.5 is our middle, the paper's value could not be read.
+    Returns:
+        Loss per sample [N].
+    Identities: ce at a = 0.
+    Caveats: over-confident. "TCE" also abbreviates the Taylor form, here taylor-ce.
+    """
+    tamed = true.ce.log1p()
+    return expm1_over(1 - a, tamed), torch.exp(-a * tamed)
+
+
+@true_class("taylor-ce", cites=("doi 10.24963/ijcai.2020/305",), knobs={"t": Fixed(2.0, Whole(1))})
+def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
+    """The first t terms of cross entropy's series in 1 - p_y.
+
+        L = sum_{i=1..t} (1 - p_y)^i / i
+
+    Gradient weight: w(p) = 1 - (1 - p)^t.
+    Args:
+        t: number of terms; 2 and 6 are in use.
+    Returns:
+        Loss per sample [N].
+    Identities: expectation at t = 1, el + el^2 / 2 at t = 2, ce as t grows.
+    Caveats: minimised by a vertex of the simplex for small t, so its probabilities mean little.
+    """
+    value = torch.zeros_like(true.not_p)
+    for term in range(t, 0, -1):
+        value = true.not_p * (1 / term + value)
+    return value, -torch.expm1(t * torch.log1p(-true.p))
+
+
+@true_class("phuber-ce", cites=("openreview rklB76EKPr",), knobs={"tau": Fixed(10.0, at_least(1))})
+def phuber_ce(true: TrueClass, *, tau: Number) -> tuple[Tensor, Number]:
+    """Cross entropy made linear in p_y below 1/tau, which bounds its gradient in the probability by tau.
+
+        L = -log p_y for p_y > 1/tau, else log(tau) + 1 - tau p_y
+
+    Gradient weight: w(p) = min(1, tau p).
+    Args:
+        tau: 10 in the authors' configuration, 2 for CIFAR-10.
+    Returns:
+        Loss per sample [N], in [0, 1 + log(tau)].
+    Identities: expectation at tau = 1, ce as tau grows.
+    Caveats: proper only for probabilities above 1/tau.
+    """
+    slope = tau * true.p
+    linear = log(tau) + (1 - tau) + tau * true.not_p
+    return torch.where(slope > 1, true.ce, linear), slope.clamp(max=1)
+
+
+@true_class("agce", cites=("arXiv 2106.03110",), knobs={"a": Fixed(1.0, above(0)), "q": Fixed(2.0, above(0))})
+def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
+    """Asymmetric generalised cross entropy.
+
+        L = ((a + 1)^q - (a + p_y)^q) / q
+
+    Gradient weight: w(p) = p (a + p)^(q - 1).
+    Args:
+        a, q: 1 and 2 as in the published code.
+    Returns:
+        Loss per sample [N].
+    Identities: expectation at q = 1.
+    Caveats: like expectation it starts slowly where there are many classes.
+    Numerics: (a + 1)^q times -expm1(q log1p(-(1 - p) / (a + 1))), exact as p tends to 1.
+    """
+    whole = log(a + 1)
+    scale = exp(q * whole)
+    relative = torch.log1p(-true.not_p / (a + 1))
+    return scale * -torch.expm1(q * relative) / q, true.p * torch.exp((q - 1) * (relative + whole))
+
+
+@true_class(
+    "js",
+    cites=("arXiv 2105.04522",),
+    knobs={"pi1": Fixed(0.5, within(0, 1, low_open=True, high_open=True)), "scaled": Fixed(True, SWITCH)},
+)
+def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
+    """Jensen-Shannon divergence between the one-hot label, with weight pi1, and the prediction.
+
+        L = [H(pi1 1_y + (1 - pi1) p) - (1 - pi1) H(p)] / Z,   Z = -(1 - pi1) log(1 - pi1)
+
+    Gradient weight: w(p) = (1 - pi1) p (log(pi1 + (1 - pi1) p) - log p - log(1 - pi1)) / Z.
+    Args:
+        pi1: weight of the label; published between 0.1 and 0.7.
+        scaled: divide by Z, which makes the ends ce (pi1 -> 0) and expectation (pi1 -> 1).
+    Returns:
+        Loss per sample [N]; the wrong-class terms cancel, so it depends on p_y alone.
+    Identities: ce as pi1 tends to 0, expectation as it tends to 1, but only logarithmically.
+    Caveats: over-confident. The generalised form over augmented views is another loss and not in this catalogue.
+    """
+    rest = 1 - pi1
+    mixed = torch.log1p(-rest * true.not_p)
+    log_rest = log(rest)
+    value = -torch.exp(mixed) * mixed - rest * log_rest * true.not_p + rest * true.p * true.log_p
+    weight = rest * true.p * (mixed - true.log_p - log_rest)
+    scale = -rest * log_rest if scaled else 1.0
+    return value / scale, weight / scale
+
+
+@true_class("encouraging", cites=("arXiv 2110.06537",), knobs={"log_end": Fixed(0.75, within(0, 1, high_open=True))})
+def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
+    """Cross entropy with a bonus for confident correct samples, logarithmic up to log_end and linear beyond.
+
+        L = -log p_y + log(1 - p_y),   log(1 - p) continued by its tangent above log_end
+
+    Gradient weight: w(p) = 1 / (1 - p) up to log_end, 1 + p / (1 - log_end) above.
+    Args:
+        log_end: 0.75 as in the published code.
+    Returns:
+        Loss per sample [N]; negative above p_y = 1/2.
+    Caveats: over-confident. Some call it EL, which in this catalogue is the expectation loss.
+    """
+    p, not_p = true.p, true.not_p
+    straight = p > log_end
+    left = 1 - log_end
+    bonus = torch.where(straight, log(left) + (not_p - left) / left, torch.log1p(-p))
+    return true.ce + bonus, torch.where(straight, 1 + p / left, 1 / not_p)
