@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lossbench.charts import numbers, paper, terminal
 from lossbench.charts.figure import Axis, Bars, Box, Cells, Figure, Line, Mark, Panel, Points, Rule, Span, array
-from lossbench.errors import UsageError, unknown
+from lossbench.errors import UsageError
 
 __all__ = [
     "Axis",
@@ -48,4 +48,4 @@ def save(figure: Figure, path: Path) -> None:
             except OSError as error:
                 raise UsageError(f"cannot write {path}: {error.strerror}") from error
         case suffix:
-            raise unknown("kind of file", suffix, (".svg", ".pdf", ".png", ".csv", ".txt"))
+            raise UsageError(f"cannot write {path}: {suffix or 'no extension'} is none of .svg, .pdf, .png, .csv, .txt")

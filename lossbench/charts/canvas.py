@@ -45,6 +45,8 @@ class Canvas:
         margin = max((len(label) for _, label in self.y_ticks), default=0) + 1
         self.columns = max(8, width - margin)
         self.x_ticks = self._spaced(ticks(panel.x, *self.x, most=max(2, self.columns // 9)))
+        # Else the terminal that this process happens to have would cap the size.
+        plotext.terminal.limit(False, False)
         figure = self.figure = plotext.figure
         figure.clear()
         figure.theme("simple")

@@ -1,5 +1,6 @@
 """A figure as a file for a paper, through matplotlib: the same values, series signs and order as on the screen."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B22222", "#56B4E9", "#8
 _GRAY = "0.6"
 _LEGEND_ROW = 0.17
 """Inches."""
+_TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 32, 72, 17
 _UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -27,6 +29,7 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "0.92",
     "axes.axisbelow": True,
     "lines.linewidth": 1.2,
+    "text.parse_math": False,
     "svg.hashsalt": "lossbench",
     "pdf.fonttype": 42,
 }
@@ -46,16 +49,18 @@ def save(figure: Figure, path: Path) -> None:
     with matplotlib.rc_context(_STYLE):
         across = min(len(figure.panels), 3)
         down = -(-len(figure.panels) // across)
-        names = max(len(panel.y.names) for panel in figure.panels)
+        names = max(sum(len(_folded(name)) for name in panel.y.names) for panel in figure.panels)
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]
-        sheet = Sheet(figsize=(max(5.0, 3.4 * across), sum(heights) + 0.6), layout="constrained")
+        wide = max(5.0, 3.4 * across)
+        sheet = Sheet(figsize=(wide, sum(heights) + 0.6), layout="constrained")
+        letters = round(wide * _LETTERS_PER_INCH)
         grid = sheet.add_gridspec(down + 1, across, height_ratios=heights)
         for position, panel in enumerate(figure.panels):
             _panel(panel, sheet.add_subplot(grid[1 + position // across, position % across]))
         _legend(figure, sheet.add_subplot(grid[0, :]))
-        sheet.suptitle(figure.title, fontsize=9, wrap=True)
+        sheet.suptitle(textwrap.fill(figure.title, letters), fontsize=9)
         if figure.caption:
-            sheet.supxlabel(figure.caption, fontsize=7, color="0.35", wrap=True)
+            sheet.supxlabel(textwrap.fill(figure.caption, letters), fontsize=7, color="0.35")
         try:
             sheet.savefig(path, dpi=200, metadata=_UNDATED[path.suffix])
         except OSError as error:
@@ -82,7 +87,7 @@ def _panel(panel: Panel, axes: "Axes") -> None:
     for mark in panel.marks:
         _draw(mark, panel, axes)
     if panel.y.names and not any(isinstance(mark, Cells) for mark in panel.marks):
-        axes.set_yticks(range(len(panel.y.names)), panel.y.names)
+        axes.set_yticks(range(len(panel.y.names)), ["\n".join(_folded(name)) for name in panel.y.names])
         axes.set_ylim(len(panel.y.names) - 0.5, -0.5)
         axes.grid(False, axis="y")
 
@@ -147,12 +152,17 @@ def _heat(cells: Cells, x: Axis, y: Axis, axes: "Axes") -> None:
 
 
 def _legend_columns(figure: Figure) -> int:
-    return max(1, min(4, 90 // (max(map(len, figure.series), default=0) + 6)))
+    return max(1, min(4, 90 // (min(_LEGEND_LETTERS, max(map(len, figure.series), default=0)) + 6)))
 
 
 def _legend_rows(figure: Figure) -> float:
     # A row of height zero is no row to matplotlib.
-    return -(-sum(map(bool, figure.series)) // _legend_columns(figure)) or 0.05
+    lines = sum(len(textwrap.wrap(name, _LEGEND_LETTERS)) for name in figure.series)
+    return -(-lines // _legend_columns(figure)) or 0.05
+
+
+def _folded(name: str) -> list[str]:
+    return textwrap.wrap(name, _TICK_LETTERS) or [""]
 
 
 def _legend(figure: Figure, axes: "Axes") -> None:
@@ -161,7 +171,9 @@ def _legend(figure: Figure, axes: "Axes") -> None:
 
     axes.set_axis_off()
     handles = [
-        Line2D([], [], color=_color(index), marker=_marker(index), markersize=4, label=name)
+        Line2D(
+            [], [], color=_color(index), marker=_marker(index), markersize=4, label=textwrap.fill(name, _LEGEND_LETTERS)
+        )
         for index, name in enumerate(figure.series)
         if name
     ]

@@ -12,7 +12,7 @@ from lossbench.charts.heat import heat_map
 
 __all__ = ["draw"]
 
-_LEAST_HEIGHT = 7
+_LEAST_HEIGHT = 8
 _LEAST_WIDTH = 36
 _ROOMY_WIDTH = 56
 

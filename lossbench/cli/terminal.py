@@ -11,10 +11,11 @@ __all__ = ["Screen", "complain", "emit", "note", "screen"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """How to draw on one stream; `width` is None where lines may be as long as they like."""
+    """How to draw on one stream; `width` and `height` are None where it has no end."""
 
     interactive: bool
     width: int | None
+    height: int | None
     color: bool
 
 
@@ -26,6 +27,7 @@ def screen(stream: TextIO | None = None) -> Screen:
     return Screen(
         interactive=interactive,
         width=shutil.get_terminal_size().columns if interactive else None,
+        height=shutil.get_terminal_size().lines if interactive else None,
         color=not plain and (interactive or bool(os.environ.get("FORCE_COLOR"))),
     )
 

@@ -1,0 +1,132 @@
+"""`lossbench plot`: pictures of runs, in the terminal or as a file."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lossbench.cli.app import HomeOption, LossFilter, WhereOption, app, reading
+from lossbench.cli.terminal import emit, note, screen
+
+Names = list[str] | None
+
+
+@app.command("plot")
+def plot(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="curves, diff, box, strip, forest, cd, profile, ranks, calibration, confidence, gradient, knobs, "
+            "sweep or throughput.",
+        ),
+    ] = "curves",
+    presets: Annotated[
+        Names,
+        typer.Argument(
+            metavar="PRESET", help="Presets, as names or patterns such as 'uci-*'. [default: all]", show_default=False
+        ),
+    ] = None,
+    losses: LossFilter = None,
+    metrics: Annotated[
+        Names,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="METRIC",
+            help="A stored metric, as NAME or SPLIT/NAME; repeatable. [default: what the preset is judged by]",
+            show_default=False,
+        ),
+    ] = None,
+    splits: Annotated[Names, typer.Option("--split", metavar="SPLIT", help="train, val or test; repeatable.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="RULE",
+            help="last, mean:A-B, best-val or best-test. [default: the preset's rule]",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="LOSS", help="The loss others are held against.")
+    ] = "ce",
+    band: Annotated[
+        Literal["ci", "sd", "minmax", "seeds"], typer.Option("--band", help="How to show the spread.")
+    ] = "ci",
+    smooth: Annotated[int, typer.Option("--smooth", min=1, metavar="N", help="Mean of the last N epochs.")] = 1,
+    first: Annotated[int, typer.Option("--from", min=1, metavar="EPOCH", help="Leave out earlier epochs.")] = 1,
+    log: Annotated[
+        Literal["x", "y", "xy"] | None, typer.Option("--log", help="Logarithmic axes.", show_default=False)
+    ] = None,
+    fields: Annotated[
+        Names,
+        typer.Option(
+            "--field",
+            metavar="FIELD",
+            help="For sweep: one or two fields, such as optimizer.lr or loss.gamma. [default: those that differ]",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        int, typer.Option("--classes", min=2, metavar="C", help="For gradient: number of classes.")
+    ] = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write .svg, .pdf, .png, .txt, or the numbers as .csv.", show_default=False
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", min=20, help="Columns. [default: the terminal's, else 80]", show_default=False),
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option("--height", min=8, help="Rows. [default: the terminal's, else 24]", show_default=False)
+    ] = None,
+    where: WhereOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Draw runs: metrics over epochs, paired differences, final values, ranks, calibration, knobs, speed.
+
+    \b
+    Examples:
+      lossbench plot
+      lossbench plot curves digits-mlp -m top1_acc -m nll --split train --split test
+      lossbench plot diff digits-mlp --baseline ce --smooth 5
+      lossbench plot forest 'uci-*' --out forest.pdf
+      lossbench plot sweep digits-mlp --field optimizer.lr --log x
+      lossbench plot gradient -l ce -l adaptive -l focal:gamma=3
+    """
+    from lossbench import charts, plots
+    from lossbench.store import Selection
+
+    request = plots.Request(
+        selection=Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), where=where),
+        baseline=baseline,
+        metrics=tuple(metrics or ()),
+        splits=tuple(splits or ("test",)),
+        at=at,
+        band=band,
+        smooth=smooth,
+        first_epoch=first,
+        log_x=log in ("x", "xy"),
+        log_y=log in ("y", "xy"),
+        fields=tuple(fields or ()),
+        classes=classes,
+    )
+    if kind == "gradient":
+        from lossbench.plots.gradient import draw_gradient
+
+        figure = draw_gradient(request)
+    else:
+        with reading(home) as store:
+            figure = plots.figure(kind, store, request)
+    if out is not None:
+        charts.save(figure, out)
+        note(f"wrote {out}")
+        return
+    terminal = screen()
+    columns, rows = width or terminal.width or 80, height or terminal.height or 24
+    # The last row stays free for the prompt.
+    emit(charts.text(figure, width=columns, height=rows - 1, color=terminal.color))

@@ -1,0 +1,236 @@
+"""A picture is true at any size: nothing is cut, nothing is invented, and it reads without colour."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lossbench import charts
+from lossbench.charts import Axis, Bars, Box, Cells, Figure, Line, Panel, Points, Rule, Span, array
+from lossbench.charts.canvas import marker_of
+from lossbench.charts.scale import limits, ticks
+from lossbench.errors import UsageError
+
+EPOCHS = np.arange(1.0, 31.0)
+NAN = float("nan")
+EPOCH = Axis(title="epoch", whole=True)
+ACCURACY = Axis(title="top-1 accuracy", unit="%")
+LONG = "a-loss-with-a-name:" + ",".join(f"knob{i}={i}" for i in range(20))
+
+
+def rising(series: int, **more: object) -> Line:
+    y = 100 * (1 - np.exp(-EPOCHS / (8 + 3 * series)))
+    return Line(series=series, x=EPOCHS, y=y, low=y - 2, high=y + 2, **more)
+
+
+def one_panel(*marks: charts.Mark, x: Axis = EPOCH, y: Axis = ACCURACY) -> tuple[Panel, ...]:
+    return (Panel(x=x, y=y, marks=marks),)
+
+
+NAMES = Axis(title="", names=("ce", LONG, "adaptive"))
+FIGURES = {
+    "curves": Figure(
+        title="top-1 accuracy by epoch on digits-mlp",
+        panels=one_panel(rising(0), rising(1), rising(2), Rule(axis="x", at=15.0)),
+        series=("ce", "adaptive", LONG),
+        caption="n = 5 seeds; 95 % t interval of the mean",
+    ),
+    "panels": Figure(
+        title="four panels",
+        panels=tuple(Panel(title=f"preset {i}", x=EPOCH, y=ACCURACY, marks=(rising(i),)) for i in range(4)),
+        series=("a", "b", "c", "d"),
+    ),
+    "fifty": Figure(
+        title="fifty losses", panels=one_panel(*map(rising, range(50))), series=tuple(f"loss-{i}" for i in range(50))
+    ),
+    "holes": Figure(
+        title="holes",
+        panels=one_panel(
+            Line(series=0, x=EPOCHS, y=np.where(EPOCHS % 7 == 0, NAN, EPOCHS)),
+            Line(series=1, x=EPOCHS, y=EPOCHS * NAN),
+            Line(series=2, x=EPOCHS[:1], y=EPOCHS[:1], low=array([None]), high=array([NAN])),
+        ),
+        series=("broken", "empty", "one point"),
+    ),
+    "nothing": Figure(title="nothing", panels=one_panel(Line(series=0, x=EPOCHS, y=EPOCHS * NAN)), series=("empty",)),
+    "forest": Figure(
+        title="gains",
+        panels=one_panel(
+            Rule(axis="x", at=0.0),
+            Points(
+                series=0, x=array([0.5, -1.0, 0.25]), y=array([0, 1, 2]),
+                low=array([0.1, -2, None]), high=array([1, 0.5, None]),
+            ),
+            Box(series=1, y=1.0, low=-2.0, quarter=-1.0, median=0.0, three_quarters=0.5, high=1.0),
+            Span(y=2.0, low=-0.5, high=0.5),
+            x=Axis(title="gain", unit="points"),
+            y=NAMES,
+        ),
+        series=("", ""),
+    ),
+    "bars": Figure(
+        title="bars",
+        panels=one_panel(Bars(series=0, edges=np.linspace(0, 1, 5), heights=array([0, 1, 3, 9]))),
+        series=("right",),
+    ),
+    "grid": Figure(
+        title="grid",
+        panels=one_panel(
+            Cells(values=array([[1, 2, NAN], [4, 3, 0]])),
+            x=Axis(title="lr", names=("0.01", "0.1", "1")),
+            y=Axis(title="momentum", names=("0", "0.9")),
+        ),
+    ),
+    "log": Figure(
+        title="log",
+        panels=one_panel(
+            Line(series=0, x=EPOCHS, y=10.0 ** -(EPOCHS / 5) * (EPOCHS != 4)),
+            y=Axis(title="NLL", unit="nats", log=True),
+        ),
+        series=("ce",),
+    ),
+}  # fmt: skip
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+
+
+@pytest.mark.parametrize("width", [30, 80, 120])
+@pytest.mark.parametrize("height", [12, 20, 40])
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_fits_every_screen(name: str, width: int, height: int) -> None:
+    figure = FIGURES[name]
+    lines = plain(charts.text(figure, width=width, height=height, color=False))
+    assert max(map(len, lines)) <= width
+    joined = re.sub(r"\s+", "", "".join(lines))
+    for text in (figure.title, figure.caption, *figure.series):
+        assert re.sub(r"\s+", "", text) in joined
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_colour_changes_nothing_but_colour(name: str) -> None:
+    colourless = charts.text(FIGURES[name], width=80, height=24, color=False)
+    assert "\x1b" not in colourless
+    coloured = charts.text(FIGURES[name], width=80, height=24, color=True)
+    assert "\x1b[38;5;" in coloured or name == "nothing"
+    assert [line.rstrip() for line in plain(coloured)] == colourless.splitlines()
+
+
+def test_a_screen_of_twenty_rows_is_not_exceeded_by_one_panel() -> None:
+    assert len(charts.text(FIGURES["curves"], width=80, height=19, color=False).splitlines()) <= 19
+
+
+def test_series_are_told_apart_by_signs() -> None:
+    signs = [marker_of(series) for series in range(50)]
+    assert len(set(signs)) == 50
+    text = charts.text(FIGURES["panels"], width=120, height=40, color=False)
+    assert all(text.count(sign) > 2 for sign in signs[:4])
+
+
+def test_a_mark_lies_where_its_numbers_say() -> None:
+    """Three points on a line of known limits come out in the first, middle and last column."""
+    figure = Figure(
+        title="",
+        panels=one_panel(
+            Points(series=0, x=array([0, 50, 100]), y=array([0, 0, 0])),
+            x=Axis(title="share", limits=(0.0, 100.0)),
+            y=Axis(title="", names=("ce",)),
+        ),
+        series=("",),
+    )
+    row = next(line for line in charts.text(figure, width=84, height=12, color=False).splitlines() if "●" in line)
+    canvas = row[row.index("┤") + 1 :]
+    columns = [index for index, letter in enumerate(canvas) if letter == "●"]
+    assert columns[0] == 0
+    assert columns[2] == 80
+    assert columns[1] == 40
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log"),
+    [
+        (0.0, 1.0, False), (93.1, 95.8, False), (1.0, 20.0, False), (-1e-7, 1e-7, False), (1e6, 5e9, False),
+        (-3.0, 2.0, True), (0.1, 0.2, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("most", [2, 3, 5, 9])
+def test_ticks_are_round_few_and_inside(low: float, high: float, log: bool, most: int) -> None:
+    found = ticks(Axis(title="x", log=log), low, high, most)
+    assert 1 <= len(found) <= max(most, 3)
+    spots = [place for place, _ in found]
+    assert spots == sorted(spots)
+    assert all(low - 1e-9 * (high - low) <= place <= high + 1e-9 * (high - low) for place in spots)
+    for place, label in found:
+        assert float(label) == pytest.approx(10**place if log else place, abs=1e-3 * (high - low), rel=1e-6)
+    assert len({label for _, label in found}) == len(found)
+
+
+def test_epochs_are_marked_at_whole_numbers() -> None:
+    assert [label for _, label in ticks(EPOCH, 1.0, 3.0, 9)] == ["1", "2", "3"]
+
+
+def test_a_constant_curve_has_room_around_it() -> None:
+    (panel,) = one_panel(Line(series=0, x=EPOCHS, y=np.full(30, 7.0)))
+    low, high = limits(panel, "y")
+    assert low < 7 < high
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_files_for_papers_are_written_and_reproducible(name: str, suffix: str, tmp_path: Path) -> None:
+    first, second = (tmp_path / f"{take}.{suffix}" for take in ("first", "second"))
+    for path in (first, second):
+        charts.save(FIGURES[name], path)
+    assert first.read_bytes() == second.read_bytes()
+    magic = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}[suffix]
+    assert first.read_bytes().startswith(magic)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_csv_holds_every_drawn_number(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.csv"
+    charts.save(FIGURES[name], path)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    drawn = 0
+    for panel in FIGURES[name].panels:
+        for mark in panel.marks:
+            match mark:
+                case Line() | Points():
+                    drawn += len(mark.x)
+                case Box():
+                    drawn += 5
+                case Bars():
+                    drawn += len(mark.heights)
+                case Cells():
+                    drawn += mark.values.size
+                case _:
+                    drawn += 1
+    assert len(rows) == drawn
+    if name == "curves":
+        own = [row for row in rows if row["series"] == "adaptive"]
+        assert [float(row["y"]) for row in own] == rising(1).y.tolist()
+        assert [float(row["low"]) for row in own] == (rising(1).y - 2).tolist()
+
+
+def test_txt_is_the_picture_of_a_terminal(tmp_path: Path) -> None:
+    charts.save(FIGURES["curves"], tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == charts.text(FIGURES["curves"], width=120, height=40, color=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a.gif", ".gif is none of"), ("a", "no extension"), ("no/a.csv", "No such"), ("no/a.svg", "No such")],
+)
+def test_a_file_that_cannot_be_written_is_one_sentence(name: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        charts.save(FIGURES["curves"], tmp_path / name)
+
+
+def test_a_figure_file_without_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"lossbench\[figures\]"):
+        charts.save(FIGURES["curves"], tmp_path / "a.svg")
