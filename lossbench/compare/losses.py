@@ -61,7 +61,11 @@ def compare_losses(
         NotComparable: the runs of a preset differ in more than loss and seed, or no seeds can be compared.
         UsageError: an unknown metric or loss, or an epoch rule that does not fit the runs.
     """
+    if not 0 < alpha < 0.5:
+        raise UsageError(f"alpha is {alpha}; it must lie between 0 and 0.5")
     everything = queries.runs(store, replace(selection, losses=()))
+    if not everything:
+        raise _nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
     ask = _Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
     panels: list[Panel] = []
@@ -145,9 +149,15 @@ class _Asker:
         return mine
 
 
+def _nothing(store: Store, selection: Selection) -> NothingFound:
+    presets = queries.known(store, "preset")
+    strange = [each for each in selection.presets if not any(fnmatchcase(preset, each) for preset in presets)]
+    if presets and strange:
+        return NothingFound(f"no run of {unknown('preset', strange[0], presets)}")
+    return NothingFound("no run matches; `lossbench ls` lists what is there")
+
+
 def _candidates(rows: Sequence[RunRow], baseline: str, patterns: Sequence[str]) -> list[RunRow]:
-    if not rows:
-        raise NothingFound("no run matches; `lossbench ls` lists what is there")
     losses = sorted({row.loss for row in rows})
     if baseline not in losses:
         raise NothingFound(f"no run of the baseline {unknown('loss', baseline, losses)}")

@@ -2,7 +2,7 @@
 
 from lossbench.compare import Comparison
 from lossbench.compare.values import listed
-from lossbench.render.contrasts import across_table, arms_table, differences_table, ranking_table, records
+from lossbench.render.contrasts import across_table, arms_table, difference_tables, ranking_table, records
 from lossbench.render.explain import formulas
 from lossbench.render.sentences import across_sentence, question, verdict_line
 from lossbench.render.values import Document, Item, Line, Section, Table
@@ -18,7 +18,7 @@ def comparison_document(value: Comparison, *, explain: bool = False) -> Document
         verdicts += [verdict_line(panel, each) for each in panel.contrasts]
     sections = [Section(heading="Verdict", body=tuple(verdicts))]
     sections += [
-        Section(heading=panel.preset, body=(arms_table(panel), differences_table(panel))) for panel in value.panels
+        Section(heading=panel.preset, body=(arms_table(panel), *difference_tables(panel))) for panel in value.panels
     ]
     over_presets: list[Item] = [across_table(value)] if value.across else []
     if value.ranking:

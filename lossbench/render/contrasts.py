@@ -1,6 +1,6 @@
 """The numbers behind the verdicts, as tables for people and as flat records for machines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lossbench.compare import Arm, Comparison, Contrast, Panel, Ranking
@@ -8,7 +8,7 @@ from lossbench.compare.values import listed
 from lossbench.measures import Measure
 from lossbench.render.values import Column, Table, measure_column
 
-__all__ = ["across_table", "arms_table", "differences_table", "ranking_table", "records"]
+__all__ = ["across_table", "arms_table", "difference_tables", "ranking_table", "records"]
 
 
 def arms_table(panel: Panel) -> Table:
@@ -59,10 +59,16 @@ def _difference_fields(measure: Measure) -> list[Field]:
     ]
 
 
-def differences_table(panel: Panel) -> Table:
+def difference_tables(panel: Panel) -> tuple[Table, Table]:
+    """What was seen, and how far these runs can see."""
     fields = _difference_fields(panel.measure)
+    first = next(number for number, (column, _) in enumerate(fields) if column.key == "sd_difference")
+    return _by_loss("differences", panel, fields[:first]), _by_loss("evidence", panel, fields[first:])
+
+
+def _by_loss(name: str, panel: Panel, fields: Sequence[Field]) -> Table:
     return Table(
-        name="differences",
+        name=name,
         columns=(Column(key="loss", title="loss", anchor=True), *(column for column, _ in fields)),
         rows=tuple((each.candidate.loss, *(value(each) for _, value in fields)) for each in panel.contrasts),
     )

@@ -59,7 +59,7 @@ def _word(panel: Panel, contrast: Contrast) -> str:
         case None:
             return f"no verdict, as {panel.measure.title} is better neither higher nor lower"
         case Verdict.BETTER | Verdict.WORSE if margin is not None:
-            return f"{contrast.verdict} {'by more' if contrast.beyond else 'possibly by less'} than {delta}"
+            return f"{contrast.verdict}, {'by more' if contrast.beyond else 'possibly by less'} than {delta}"
         case Verdict.EQUIVALENT if contrast.identical:
             return f"equivalent, identical in all {contrast.n} seeds; check that the loss is applied"
         case Verdict.EQUIVALENT:

@@ -11,6 +11,11 @@ UNDECIDED = (0.7769, 0.7735, 0.7740, 0.7762, 0.7791)
 BETTER = tuple(value + 0.01 + 0.0001 * i for i, value in enumerate(BASE))
 
 
+def both(bench):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", BASE)
+
+
 def compare(bench, selection=None, **options):
     with Store.open(bench.home) as store:
         return compare_losses(store, selection or Selection(), **options)
@@ -168,13 +173,15 @@ def test_presets_are_kept_apart_and_pooled(bench):
         (lambda b: None, {}, NothingFound, "no run matches"),
         (lambda b: b.arm("ce", BASE), {}, NothingFound, "only ce has runs"),
         (lambda b: b.arm("adaptive", BASE), {}, NothingFound, "no run of the baseline unknown loss 'ce'"),
-        (lambda b: (b.arm("ce", BASE), b.arm("adaptive", BASE)), {"metric": "nll"}, NothingFound, "no run stored test/nll"),
-        (lambda b: (b.arm("ce", BASE), b.arm("adaptive", BASE)), {"metric": "top1"}, UsageError, "did you mean 'top1_acc'"),
-        (lambda b: (b.arm("ce", BASE), b.arm("adaptive", BASE)), {"at": "mean:2-9"}, UsageError, "beyond the 3 epochs"),
-        (lambda b: (b.arm("ce", BASE), b.arm("adaptive", BASE)), {"at": "first"}, UsageError, "epoch rule 'first'"),
+        (both, {"metric": "nll"}, NothingFound, "no run stored test/nll"),
+        (both, {"metric": "top1"}, UsageError, "did you mean 'top1_acc'"),
+        (both, {"at": "mean:2-9"}, UsageError, "beyond the 3 epochs"),
+        (both, {"alpha": 1.5}, UsageError, "between 0 and 0.5"),
+        (both, {"at": "first"}, UsageError, "epoch rule 'first'"),
         (lambda b: (b.arm("ce", BASE, status="diverged"), b.arm("adaptive", BASE, status="failed")), {}, NothingFound,
          r"no run has a value to compare \(5 diverged, 5 failed\)"),
-        (lambda b: (b.run("ce", 0, 0.5), b.run("adaptive", 1, 0.5)), {}, NotComparable, r"no seed in common \(ce: 0; adaptive: 1\)"),
+        (lambda b: (b.run("ce", 0, 0.5), b.run("adaptive", 1, 0.5)), {}, NotComparable,
+         r"no seed in common \(ce: 0; adaptive: 1\)"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence(bench, fill, options, error, message):
@@ -189,6 +196,12 @@ def test_a_loss_nobody_ran(bench):
     bench.arm("adaptive", BASE)
     with pytest.raises(NothingFound, match="did you mean 'adaptive'"):
         compare(bench, Selection(losses=("adaptiv",)))
+
+
+def test_a_preset_nobody_ran(bench):
+    both(bench)
+    with pytest.raises(NothingFound, match="did you mean 'toy'"):
+        compare(bench, Selection(presets=("toyy",)))
 
 
 def test_all_of_one_loss_diverged(bench):
