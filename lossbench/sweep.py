@@ -72,7 +72,9 @@ def cells(experiments: Sequence[Preset], losses: Sequence[LossRef], seeds: Seque
     ]
 
 
-def plan(wanted: Sequence[RunSpec], known: Mapping[str, Cell], *, force: bool = False, retry: bool = False) -> list[Planned]:
+def plan(
+    wanted: Sequence[RunSpec], known: Mapping[str, Cell], *, force: bool = False, retry: bool = False
+) -> list[Planned]:
     """Set the wanted cells against the attempts the store knows.
 
     A done or diverged cell is kept, an interrupted or lost one is resumed, a failed one is left unless `retry`; `force`
@@ -94,9 +96,7 @@ def plan(wanted: Sequence[RunSpec], known: Mapping[str, Cell], *, force: bool = 
                 action = "resume" if retry else "leave"
             case _:
                 action = "resume"
-        planned.append(
-            Planned(spec=spec, action=action, run_id=cell.run_id, status=cell.status, epoch=cell.epoch)
-        )
+        planned.append(Planned(spec=spec, action=action, run_id=cell.run_id, status=cell.status, epoch=cell.epoch))
     return planned
 
 
@@ -106,7 +106,9 @@ def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[],
     Raises:
         LossbenchError: after the last event, when there were cells that could not even begin.
     """
-    groups = [Group(cells=(each.spec,), run_ids=(each.run_id if each.action == "resume" else None,)) for each in planned]
+    groups = [
+        Group(cells=(each.spec,), run_ids=(each.run_id if each.action == "resume" else None,)) for each in planned
+    ]
     yield from executor.run(groups, stop)
 
 

@@ -30,10 +30,7 @@ def test_a_grid_multiplies_the_presets_and_keeps_bracketed_commas_together() -> 
     )
     assert len(made) == 8
     assert {(each.optimizer.lr, each.model.hidden, each.optimizer.schedule) for each in made} == {
-        (lr, hidden, schedule)
-        for lr in (0.1, 0.2)
-        for hidden in ((8,), (8, 8))
-        for schedule in ("step(1,0.5)", "1")
+        (lr, hidden, schedule) for lr in (0.1, 0.2) for hidden in ((8,), (8, 8)) for schedule in ("step(1,0.5)", "1")
     }
     assert all(each.epochs == 2 for each in made)
 

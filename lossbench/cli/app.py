@@ -74,7 +74,9 @@ SetOption = Annotated[
 ]
 PresetFilter = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PRESET", help="Presets, as names or patterns such as 'uci-*'. [default: all]", show_default=False),
+    typer.Argument(
+        metavar="PRESET", help="Presets, as names or patterns such as 'uci-*'. [default: all]", show_default=False
+    ),
 ]
 LossFilter = Annotated[
     list[str] | None,
@@ -82,7 +84,12 @@ LossFilter = Annotated[
 ]
 WhereOption = Annotated[
     str | None,
-    typer.Option("--where", metavar="SQL", help="Only runs for which this SQL expression over the `run` view holds.", show_default=False),
+    typer.Option(
+        "--where",
+        metavar="SQL",
+        help="Only runs for which this SQL expression over the `run` view holds.",
+        show_default=False,
+    ),
 ]
 
 
@@ -132,7 +139,7 @@ def show(table: "Table", format: Format) -> None:
 def main() -> None:
     """Run the command line; a `LossbenchError` becomes one line on stderr and its exit code."""
     try:
-        app()
+        app(prog_name="lossbench")
     except LossbenchError as error:
         terminal.complain(str(error))
         sys.exit(error.exit_code)

@@ -7,7 +7,6 @@ import typer
 from lossbench.cli.app import FormatOption, HomeOption, LossFilter, PresetFilter, WhereOption, app, reading, show
 from lossbench.cli.terminal import note
 
-
 STATUS_TONES = {
     "done": "good",
     "running": "dim",

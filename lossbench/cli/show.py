@@ -53,8 +53,14 @@ def _table(detail: "RunDetail", parts: list[str], *, exact: bool) -> "Table":
     }
     rows = tuple((part, name, value if exact else _text(value)) for part in parts for name, value in makers[part]())
     row = detail.row
-    columns = (Column(key="part", title="part"), Column(key="name", title="name", anchor=True), Column(key="value", title="value"))
-    title = f"{row.run_id}: {row.preset}, {row.loss}, seed {row.seed}, {row.status} at epoch {row.epoch} of {row.epochs}"
+    columns = (
+        Column(key="part", title="part"),
+        Column(key="name", title="name", anchor=True),
+        Column(key="value", title="value"),
+    )
+    title = (
+        f"{row.run_id}: {row.preset}, {row.loss}, seed {row.seed}, {row.status} at epoch {row.epoch} of {row.epochs}"
+    )
     return Table(name="run", columns=columns, rows=rows, title=title)
 
 

@@ -9,7 +9,9 @@ from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT over the views run, epoch, final and cell.")],
+    query: Annotated[
+        str, typer.Argument(metavar="SELECT", help="One SELECT over the views run, epoch, final and cell.")
+    ],
     home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
@@ -18,7 +20,7 @@ def sql(
     \b
     Examples:
       lossbench sql "select preset, loss, count(*) as runs from run group by all order by all"
-      lossbench sql "select run_id, max(value) as best from epoch where split='test' and name='top1_acc' group by 1" -f csv
+      lossbench sql "select epoch, avg(value) from epoch where split='val' and name='nll' group by 1 order by 1" -f csv
     """
     from lossbench.render import Column, Table
 

@@ -19,7 +19,9 @@ from lossbench.cli.training import (
 
 @app.command()
 def sweep(
-    presets: Annotated[list[str], typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files.")],
+    presets: Annotated[
+        list[str], typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files.")
+    ],
     losses: Annotated[
         list[str] | None,
         typer.Option("--loss", "-l", metavar="LOSS", help="A loss; repeatable. [default: ce]", show_default=False),
@@ -30,7 +32,11 @@ def sweep(
     grid: Annotated[
         list[str] | None,
         typer.Option(
-            "--grid", "-g", metavar="FIELD=V1,V2", help="Try each value of a preset's field; repeatable.", show_default=False
+            "--grid",
+            "-g",
+            metavar="FIELD=V1,V2",
+            help="Try each value of a preset's field; repeatable.",
+            show_default=False,
         ),
     ] = None,
     overrides: SetOption = None,

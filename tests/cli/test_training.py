@@ -1,0 +1,149 @@
+"""`run` and `sweep` end to end: what they print, store, skip, resume and refuse."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lossbench.cli.training import parse_duration
+from lossbench.errors import UsageError
+from lossbench.home import Home
+from tests.cli.conftest import Lossbench
+
+SHORT = ("digits-mlp", "-s", "epochs=2")
+
+
+def test_run_prints_only_the_run_id_on_stdout_and_a_line_per_epoch_on_stderr(lossbench: Lossbench) -> None:
+    ended = lossbench("run", *SHORT, "--loss", "adaptive")
+    assert ended.code == 0
+    (run_id,) = ended.out.split()
+    assert [line for line in ended.err.splitlines() if "epoch" in line] == [
+        line for line in ended.err.splitlines() if line.startswith("digits-mlp  adaptive  seed 0  epoch ")
+    ]
+    assert "epoch 1/2" in ended.err
+    assert "epoch 2/2" in ended.err
+    (row,) = json.loads(lossbench("ls", "--format", "json").out)["rows"]
+    assert (row["run_id"], row["status"], row["epoch"]) == (run_id, "done", 2)
+
+
+def test_the_same_run_again_trains_nothing_and_names_the_same_run(lossbench: Lossbench) -> None:
+    first = lossbench("run", *SHORT)
+    again = lossbench("run", *SHORT)
+    assert again.out == first.out
+    assert "done already" in again.err
+    assert "epoch" not in again.err
+    forced = lossbench("run", *SHORT, "--force")
+    assert forced.code == 0
+    assert forced.out != first.out
+
+
+def test_sweep_pairs_seeds_skips_what_is_done_and_says_so_before(lossbench: Lossbench) -> None:
+    one = lossbench("run", *SHORT, "--loss", "ce", "--seed", 1)
+    command = ("sweep", *SHORT, "--loss", "ce", "--loss", "el", "--seeds", 2)
+    plan = json.loads(lossbench(*command, "--dry-run", "--format", "json").out)["rows"]
+    assert [(row["loss"], row["seed"], row["action"]) for row in plan] == [
+        ("ce", 0, "start"),
+        ("expectation", 0, "start"),
+        ("ce", 1, "keep"),
+        ("expectation", 1, "start"),
+    ]
+    ended = lossbench(*command)
+    assert ended.code == 0
+    assert len(ended.out.split()) == 4
+    assert one.out.strip() in ended.out.split()
+    assert "1 of 4 is done already" in ended.err
+    assert len(json.loads(lossbench("ls", "--format", "json").out)["rows"]) == 4
+
+
+def test_time_running_out_interrupts_in_good_order_and_the_same_command_resumes(lossbench: Lossbench) -> None:
+    command = ("run", "digits-mlp", "-s", "epochs=400")
+    stopped = lossbench(*command, "--max-time", "1s")
+    assert stopped.code == 130
+    (row,) = json.loads(lossbench("ls", "--format", "json").out)["rows"]
+    assert row["status"] == "interrupted"
+    assert 0 < row["epoch"] < 400
+    assert "resume" in lossbench(*command, "--dry-run").out
+    again = lossbench(*command, "--max-time", "1s")
+    assert f"resumed after epoch {row['epoch']}" in again.err
+    assert again.out == stopped.out
+
+
+def test_a_diverging_loss_is_a_finding(lossbench: Lossbench) -> None:
+    ended = lossbench("run", "digits-mlp", "-s", "epochs=3", "-s", "optimizer.lr=1e30", "--loss", "square")
+    assert ended.code == 4
+    (row,) = json.loads(lossbench("ls", "--format", "json").out)["rows"]
+    assert row["status"] == "diverged"
+    assert "diverged" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("run", "digits-mpl"), 2, "did you mean 'digits-mlp'"),
+        (("run", "./nowhere.toml"), 2, "there is no preset file ./nowhere.toml"),
+        (("run", "digits-mlp", "--loss", "focl"), 2, "did you mean 'focal'"),
+        (("run", "digits-mlp", "--loss", "focal:gama=2"), 2, "did you mean 'gamma'"),
+        (("run", "digits-mlp", "--loss", "focal:gamma=-1"), 2, "gamma must be at least 0"),
+        (("run", "digits-mlp", "--loss", "ce-el:focus=0.6"), 2, "focus"),
+        (("run", "digits-mlp", "-s", "epochs=3", "--loss", "ce-el:focus=0-0.5"), 2, "epochs"),
+        (("run", "digits-mlp", "-s", "optimizer.momentun=0.9"), 2, "did you mean optimizer.momentum"),
+        (("run", "digits-mlp", "-s", "epochs=0"), 2, "greater than or equal to 1"),
+        (("run", "digits-mlp", "-s", "batch_size=-4"), 2, "greater than or equal to 1"),
+        (("run", "digits-mlp", "-s", "epochs"), 2, "field=value"),
+        (("run", "digits-mlp", "-s", "data.name=digit"), 2, "digits"),
+        (("run", "digits-mlp", "-s", "model.name=mpl"), 2, "mlp"),
+        (("run", "digits-mlp", "--device", "tpu"), 2, "no device 'tpu'"),
+        (("run", "digits-mlp", "--max-time", "soon"), 2, "time 'soon'"),
+        (("run", "digits-mlp", "--seed", "-1"), 2, "--seed"),
+        (("sweep", "digits-mlp", "--seeds", "0"), 2, "seeds '0'"),
+        (("sweep", "digits-mlp", "-g", "optimizer.lr="), 2, "empty"),
+        (("show", "zzzz"), 3, "no runs"),
+        (("ls", "--where", "sed = 1"), 2, "sed"),
+        (("sql", "drop table event"), 2, "SELECT"),
+        (("compare",), 3, "no run"),
+        (("plot",), 3, "no run"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_line(
+    lossbench: Lossbench, home: Home, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    ended = lossbench(*arguments)
+    assert ended.code == code, ended.err
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert [path for path in home.journals.iterdir() if path.stat().st_size] == []
+
+
+def test_every_mistake_of_a_preset_file_is_listed_at_once(lossbench: Lossbench, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        'epoch = 3\nbatch_size = 0\n'
+        '[data]\nname = "digits"\n[model]\nname = "mlp"\n[optimizer]\nname = "sdg"\nlr = -1\n'
+    )
+    ended = lossbench("run", mine)
+    assert ended.code == 2
+    for field in ("unknown field epoch", "batch_size", "optimizer.name", "optimizer.lr", "epochs: Field required"):
+        assert field in ended.err
+
+
+def test_a_readonly_home_is_named(lossbench: Lossbench, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    ended = lossbench("run", *SHORT, "--home", blocked / "home")
+    assert ended.code == 6
+    assert str(blocked) in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("3h", 10800), ("1h30m", 5400), (None, None)]
+)
+def test_durations(text: str | None, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "3", "1d", "-5s", "1s1h"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_duration(text)
