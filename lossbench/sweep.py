@@ -16,13 +16,16 @@ from lossbench.store.queries import Cell
 __all__ = ["Planned", "carry_out", "cells", "expand", "parse_seeds", "plan"]
 
 
+Action = Literal["start", "resume", "keep", "leave"]
+"""`keep` a finished attempt, `leave` one that failed or that another process is training."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """What will become of one cell; `run_id` is the attempt that is kept or gone on with."""
 
     spec: RunSpec
-    action: Literal["start", "resume", "keep", "leave"]
-    """`keep` a finished attempt, `leave` one that failed or that another process is training."""
+    action: Action
     run_id: str | None = None
     status: str = "new"
     epoch: int = 0
@@ -86,7 +89,7 @@ def plan(
         if cell is None or force:
             planned.append(Planned(spec=spec, action="start"))
             continue
-        action: Literal["start", "resume", "keep", "leave"]
+        action: Action
         match cell.status:
             case "done" | "diverged":
                 action = "keep"

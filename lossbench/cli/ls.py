@@ -1,13 +1,16 @@
 """`lossbench ls`: the runs of this project."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, LossFilter, PresetFilter, WhereOption, app, reading, show
 from lossbench.cli.terminal import note
 
-STATUS_TONES = {
+if TYPE_CHECKING:
+    from lossbench.render import Tone
+
+STATUS_TONES: dict[str, "Tone"] = {
     "done": "good",
     "running": "dim",
     "interrupted": "warn",

@@ -1,6 +1,6 @@
 """`lossbench show`: everything about one run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,7 +45,7 @@ def show_run(
 def _table(detail: "RunDetail", parts: list[str], *, exact: bool) -> "Table":
     from lossbench.render import Column, Table
 
-    makers = {
+    makers: dict[str, Callable[[], Iterable[tuple[str, Any]]]] = {
         "config": lambda: _flat(detail.spec),
         "metrics": lambda: ((f"{split}/{name}", value) for split, name, _, value in detail.metrics),
         "env": lambda: _flat(detail.provenance),

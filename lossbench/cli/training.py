@@ -149,7 +149,7 @@ def _exit_code(statuses: Counter[str], left: int, stopped: ExitCode | None) -> E
 
 def _tell(planned: Sequence["Planned"]) -> None:
     """Say which cells will not be trained, and why."""
-    counts = Counter((each.action, each.status) for each in planned)
+    counts: Counter[tuple[str, str]] = Counter((each.action, each.status) for each in planned)
     hints = {
         ("keep", "done"): "done already; --force trains again",
         ("keep", "diverged"): "known to diverge; --force trains again",
