@@ -47,7 +47,7 @@ def save(figure: Figure, path: Path) -> None:
     except ImportError as error:
         raise UsageError(f"writing {path.suffix} needs matplotlib: pip install 'lossbench[figures]'") from error
     with matplotlib.rc_context(_STYLE):
-        across = min(len(figure.panels), 3)
+        across = 2 if len(figure.panels) == 4 else min(len(figure.panels), 3)
         down = -(-len(figure.panels) // across)
         names = max(sum(len(_folded(name)) for name in panel.y.names) for panel in figure.panels)
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]
@@ -107,7 +107,9 @@ def _draw(mark: Mark, panel: Panel, axes: "Axes") -> None:
                 lines(
                     mark.y if mark.along == "x" else mark.x, mark.low, mark.high, color=_color(mark.series), linewidth=1
                 )
-            axes.plot(mark.x, mark.y, _marker(mark.series), color=_color(mark.series), markersize=4, alpha=0.85)
+            axes.plot(
+                mark.x, mark.y, _marker(mark.series), color=_color(mark.series), markersize=4, alpha=0.85, clip_on=False
+            )
         case Box():
             five = {
                 "whislo": mark.low,

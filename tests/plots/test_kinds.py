@@ -1,0 +1,227 @@
+"""Every kind of chart from a store: the right numbers, the golden picture, one sentence for what cannot be drawn."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lossbench import charts, plots
+from lossbench.charts import Bars, Box, Cells, Figure, Line, Points
+from lossbench.errors import LossbenchError, NothingFound, UsageError
+from lossbench.home import Home
+from lossbench.plots import KINDS, Request
+from lossbench.store import Selection, Store, queries
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "charts"
+UPDATE = "LOSSBENCH_UPDATE_GOLDEN=1 pytest tests/plots/test_kinds.py"
+TWO = Request(selection=Selection(presets=("digits-mlp", "wine-linear")))
+ONE = Request(selection=Selection(presets=("digits-mlp",)))
+GRID = Request(selection=Selection(presets=("grid",)))
+
+
+def lines(figure: Figure, series: str, panel: int = 0) -> list[Line]:
+    index = figure.series.index(series)
+    return [mark for mark in figure.panels[panel].marks if isinstance(mark, Line) and mark.series == index]
+
+
+def finals(bench: Store, preset: str, loss: str) -> dict[int, float]:
+    selection = Selection(presets=(preset,), losses=(loss,), statuses=("done",))
+    values = {each.run_id: each.value for each in queries.finals(bench, selection, "top1_acc")}
+    return {row.seed: 100 * values[row.run_id] for row in queries.runs(bench, selection)}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("kind", KINDS)
+def test_golden(kind: str, width: int, bench: Store) -> None:
+    figure = plots.figure(kind, bench, GRID if kind == "sweep" else TWO)
+    text = charts.text(figure, width=width, height=width // 4 + 3, color=False)
+    path = GOLDEN / f"{kind}-{width}.txt"
+    if os.environ.get("LOSSBENCH_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), f"{path.name} has changed; if that is right: {UPDATE}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_titles_say_on_what_and_captions_how_many(kind: str, bench: Store) -> None:
+    figure = plots.figure(kind, bench, GRID if kind == "sweep" else TWO)
+    if kind not in ("cd", "profile", "ranks"):
+        assert "digits-mlp" in figure.title or "grid" in figure.title
+    assert figure.caption
+    assert all(panel.x.title for panel in figure.panels)
+
+
+def test_curves_are_means_with_t_intervals(bench: Store) -> None:
+    figure = plots.figure("curves", bench, ONE)
+    (line,) = lines(figure, "ce")
+    found = np.array(list(finals(bench, "digits-mlp", "ce").values()))
+    half = 2.7764451051977987 * found.std(ddof=1) / np.sqrt(5)
+    assert line.x.tolist() == list(range(1, 21))
+    assert line.y[-1] == pytest.approx(found.mean())
+    assert (line.high - line.low)[-1] == pytest.approx(2 * half)
+
+
+def test_bands_of_every_kind(bench: Store) -> None:
+    found = np.array(list(finals(bench, "digits-mlp", "ce").values()))
+    (sd,) = lines(plots.figure("curves", bench, replace(ONE, band="sd")), "ce")
+    assert sd.high[-1] == pytest.approx(found.mean() + found.std(ddof=1))
+    (minmax,) = lines(plots.figure("curves", bench, replace(ONE, band="minmax")), "ce")
+    assert (minmax.low[-1], minmax.high[-1]) == pytest.approx((found.min(), found.max()))
+    *seeds, mean = lines(plots.figure("curves", bench, replace(ONE, band="seeds")), "ce")
+    assert sorted(each.y[-1] for each in seeds) == pytest.approx(sorted(found))
+    assert all(each.thin for each in seeds)
+    assert mean.low is None
+
+
+def test_one_run_is_a_curve_without_a_band(bench: Store) -> None:
+    request = Request(selection=Selection(presets=("digits-mlp",), losses=("ce",), seeds=(0,)))
+    figure = plots.figure("curves", bench, request)
+    (line,) = lines(figure, "ce")
+    assert line.low is None
+    assert "interval" not in figure.caption
+
+
+def test_smoothing_averages_backwards_and_from_cuts(bench: Store) -> None:
+    (raw,) = lines(plots.figure("curves", bench, ONE), "ce")
+    (smooth,) = lines(plots.figure("curves", bench, replace(ONE, smooth=3, first_epoch=11)), "ce")
+    assert smooth.x.tolist() == list(range(11, 21))
+    assert smooth.y[0] == pytest.approx(raw.y[8:11].mean())
+    (young,) = lines(plots.figure("curves", bench, replace(ONE, smooth=3)), "ce")
+    assert young.y[:2] == pytest.approx([raw.y[0], raw.y[:2].mean()])
+
+
+def test_metrics_and_splits_become_panels(bench: Store) -> None:
+    request = replace(ONE, metrics=("top1_acc", "test/nll"), splits=("train", "test"))
+    titles = [panel.y.title for panel in plots.figure("curves", bench, request).panels]
+    assert titles == ["train top-1 accuracy", "test top-1 accuracy", "test NLL"]
+
+
+def test_the_learning_rate_step_is_marked(bench: Store) -> None:
+    request = Request(selection=Selection(presets=("digits-mlp",), losses=("ce",)))
+    figure = plots.figure("curves", bench, request)
+    assert "epoch 16" in figure.caption
+
+
+def test_a_diverged_run_is_counted_not_averaged(bench: Store) -> None:
+    figure = plots.figure("curves", bench, Request(selection=Selection(presets=("wine-linear",))))
+    (line,) = lines(figure, "ce-el:focus=0-0.5")
+    assert np.isfinite(line.y).all()
+    assert "1 diverged or failed left out" in figure.caption
+
+
+def test_differences_pair_by_seed(bench: Store) -> None:
+    figure = plots.figure("diff", bench, ONE)
+    (line,) = lines(figure, "adaptive")
+    base, other = finals(bench, "digits-mlp", "ce"), finals(bench, "digits-mlp", "adaptive")
+    gains = np.array([other[seed] - base[seed] for seed in base])
+    assert line.y[-1] == pytest.approx(gains.mean())
+    assert (line.high - line.low)[-1] == pytest.approx(2 * 2.7764451051977987 * gains.std(ddof=1) / np.sqrt(5))
+
+
+def test_differences_of_a_loss_metric_are_turned_so_that_up_is_better(bench: Store) -> None:
+    figure = plots.figure("diff", bench, replace(ONE, metrics=("nll",)))
+    (line,) = lines(figure, "adaptive")
+    (ours,), (base,) = (
+        lines(plots.figure("curves", bench, replace(ONE, metrics=("nll",))), loss) for loss in ("adaptive", "ce")
+    )
+    assert line.y == pytest.approx(base.y - ours.y)
+
+
+def test_a_filter_on_losses_keeps_the_baseline(bench: Store) -> None:
+    request = Request(selection=Selection(presets=("digits-mlp",), losses=("adaptive",)))
+    assert plots.figure("diff", bench, request).series == ("", "adaptive")
+
+
+def test_boxes_and_points_hold_the_final_values(bench: Store) -> None:
+    found = finals(bench, "digits-mlp", "ce")
+    (box, *_) = [mark for mark in plots.figure("box", bench, ONE).panels[0].marks if isinstance(mark, Box)]
+    assert (box.low, box.median, box.high) == pytest.approx(tuple(np.quantile(list(found.values()), [0, 0.5, 1])))
+    marks = plots.figure("strip", bench, ONE).panels[0].marks
+    (points, *_) = [mark for mark in marks if isinstance(mark, Points)]
+    assert sorted(points.x) == pytest.approx(sorted(found.values()))
+    assert sum(isinstance(mark, Line) for mark in marks) == len(found)
+
+
+def test_a_forest_agrees_with_compare(bench: Store) -> None:
+    from lossbench.compare import compare_losses
+
+    found = compare_losses(bench, TWO.selection)
+    drawn = [mark for mark in plots.figure("forest", bench, TWO).panels[0].marks if isinstance(mark, Points)]
+    effects = {each.gain for panel in found.panels for each in panel.contrasts} | {each.gain for each in found.across}
+    assert sorted(float(mark.x[0]) for mark in drawn) == pytest.approx(sorted(100 * gain for gain in effects))
+
+
+def test_ranks_average_to_the_mean_ranks(bench: Store) -> None:
+    figure = plots.figure("ranks", bench, TWO)
+    for name, mark in zip(figure.panels[0].y.names, figure.panels[0].marks, strict=True):
+        assert float(name.split()[-1]) == pytest.approx(mark.x.mean(), abs=0.005)
+    assert sum(mark.x.mean() for mark in figure.panels[0].marks) == pytest.approx(6)
+
+
+def test_calibration_counts_every_prediction(bench: Store) -> None:
+    figure = plots.figure("calibration", bench, ONE)
+    curve, share = lines(figure, "ce", 0)[0], lines(figure, "ce", 1)[0]
+    assert share.y.sum() == pytest.approx(100)
+    assert len(curve.x) == np.count_nonzero(share.y)
+    kept = queries.predictions(bench, Selection(presets=("digits-mlp",), losses=("ce",))).values()
+    right = np.concatenate([each.label == each.predicted for each in kept])
+    assert curve.y @ share.y[share.y > 0] / 100 == pytest.approx(100 * right.mean())
+
+
+def test_confidence_shows_right_and_wrong_rows_apart(bench: Store) -> None:
+    figure = plots.figure("confidence", bench, ONE)
+    for panel in figure.panels:
+        bars = next(mark for mark in panel.marks if isinstance(mark, Bars))
+        assert bars.heights.sum() == pytest.approx(100)
+        assert bars.heights[:8].sum() == 0
+
+
+def test_a_sweep_over_two_fields_is_a_grid_and_over_one_a_line(bench: Store) -> None:
+    grid = plots.figure("sweep", bench, GRID)
+    (cells,) = [mark for mark in grid.panels[0].marks if isinstance(mark, Cells)]
+    assert cells.values.shape == (2, 2)
+    assert np.isnan(cells.values).sum() == 1
+    line = plots.figure("sweep", bench, replace(GRID, fields=("optimizer.momentum",)))
+    (first, *_) = lines(line, "ce")
+    assert first.x.tolist() == [0.0, 0.9]
+
+
+def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
+    figure = plots.figure("sweep", bench, replace(TWO, fields=("loss.focus", "optimizer.lr")))
+    assert figure.panels[0].title == "ce-el"
+    assert figure.panels[0].y.names == ("0-0.5",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "said"),
+    [
+        ("cruves", ONE, "did you mean 'curves'"),
+        ("curves", replace(ONE, metrics=("nil",)), "did you mean 'nll'"),
+        ("curves", replace(ONE, metrics=("macro_recall",)), "no selected run has stored test/macro_recall"),
+        ("curves", replace(ONE, metrics=("val/nll",)), "unknown split 'val'"),
+        ("curves", Request(selection=Selection(presets=("nowhere",))), "no run matches"),
+        ("diff", Request(selection=ONE.selection, baseline="mae"), "a difference needs runs of mae"),
+        ("cd", ONE, "at least two presets"),
+        ("box", replace(ONE, at="mean:30-40"), "no selected run is done and has"),
+        ("box", replace(ONE, at="first"), "epoch rule"),
+        ("sweep", ONE, "differ in no field"),
+        ("sweep", replace(GRID, fields=("optimizer.momentun",)), "did you mean 'optimizer.momentum'"),
+        ("sweep", replace(ONE, fields=("loss.gamma",)), "sets loss.gamma"),
+        ("sweep", replace(ONE, fields=("model.name",)), "not a number everywhere"),
+        ("knobs", Request(selection=Selection(losses=("ce",))), "no selected run has a scheduled or learned knob"),
+        ("confidence", replace(ONE, splits=("val",)), "no selected run has kept predictions on val"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(kind: str, request_: Request, said: str, bench: Store) -> None:
+    with pytest.raises(LossbenchError, match=said) as error:
+        plots.figure(kind, bench, request_)
+    assert isinstance(error.value, UsageError | NothingFound)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_home_has_nothing_to_draw(home: Home) -> None:
+    with Store.open(home) as store:
+        for kind in KINDS:
+            with pytest.raises(NothingFound):
+                plots.figure(kind, store, Request(selection=Selection()))
