@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -32,16 +32,13 @@ from lossbench.events import (
     new_run_id,
     now,
 )
-from lossbench.home import Home
+from lossbench.home import Home, Keep
 from lossbench.journal import Journal
 from lossbench.provenance import provenance
 from lossbench.spec import RunSpec
 from lossbench.trainer import Trainer
 
-__all__ = ["Keep", "execute", "pick_device"]
-
-Keep = Literal["none", "last", "all"]
-"""Which checkpoints outlive the run: none, that of the last epoch, or one of every epoch."""
+__all__ = ["execute", "pick_device"]
 
 CHECKPOINT_SHARE = 0.1
 """Checkpoints take at most this share of the time, so that epochs of milliseconds do not wait for the disk."""

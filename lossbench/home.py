@@ -3,12 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lossbench.errors import StoreError
 
-__all__ = ["Home", "find_home"]
+__all__ = ["Home", "Keep", "find_home"]
 
 FOLDER = ".lossbench"
+
+Keep = Literal["none", "last", "all"]
+"""Which checkpoints outlive a finished run: none, that of the last epoch, or one of every epoch."""
 
 
 @dataclass(frozen=True, slots=True)

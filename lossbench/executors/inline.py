@@ -1,0 +1,40 @@
+"""One group after the other, in this process: for single runs, batch systems and debugging."""
+
+from collections.abc import Iterator, Sequence
+
+from lossbench.errors import LossbenchError
+from lossbench.events import Event
+from lossbench.executors.work import Group, Settings, Stop, could_not_begin
+
+__all__ = ["Inline"]
+
+
+class Inline:
+    """The executor that is no more than a loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
+        # Whoever imports the executors to start a pool has no use for torch in its own process.
+        from lossbench.experiment import execute
+
+        settings = self._settings
+        errors = []
+        for group in groups:
+            if stop():
+                break
+            try:
+                yield from execute(
+                    group.cells,
+                    settings.home,
+                    data_folder=settings.data_folder,
+                    device=settings.device,
+                    stop=stop,
+                    run_ids=group.run_ids,
+                    threads=settings.threads,
+                    keep=settings.keep,
+                )
+            except LossbenchError as error:
+                errors.append(error)
+        could_not_begin(errors)

@@ -1,0 +1,199 @@
+"""Several groups at once, each in a worker process with its own device and its share of the cores.
+
+A worker is talked to over one socket: groups and the wish to stop go in, events come out. A worker that loses its
+parent stops as if asked to, and checkpoints; a worker that dies fails its group and is replaced.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from lossbench.errors import LossbenchError
+from lossbench.events import Event, RunEnded, RunStarted, now
+from lossbench.executors.work import Group, Settings, Stop, could_not_begin
+from lossbench.journal import Journal
+
+__all__ = ["Pool", "visible_gpus"]
+
+POLL_SECONDS = 0.1
+"""How long an interrupt may go unnoticed while no worker has anything to say."""
+
+PATIENCE_SECONDS = 10.0
+"""How long an idle worker may take to leave."""
+
+
+class Pool:
+    """Worker processes, each running one group at a time in the order of the groups."""
+
+    def __init__(self, settings: Settings, *, workers: int) -> None:
+        self._settings = settings
+        self._slots = set(range(workers))
+        self._errors: list[LossbenchError] = []
+
+    def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
+        self._errors = []
+        waiting = list(reversed(groups))
+        workers: list[_Worker] = []
+        told = False
+        try:
+            while True:
+                if stop():
+                    waiting.clear()
+                    for worker in workers if not told else ():
+                        worker.ask_to_stop()
+                    told = True
+                # Only a worker that is up is given a group, so that a slow start holds no group back.
+                for worker in workers:
+                    if worker.idle and waiting:
+                        worker.begin(waiting.pop())
+                vacant = self._slots - {worker.slot for worker in workers}
+                starting = sum(not worker.up for worker in workers)
+                for slot in sorted(vacant)[: max(0, len(waiting) - starting)]:
+                    workers.append(self._start(slot))
+                if not waiting and not any(worker.group for worker in workers):
+                    break
+                ready = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
+                for worker in [each for each in workers if each.connection in ready]:
+                    yield from self._heard(worker)
+                    if worker.dead:
+                        workers.remove(worker)
+                        # What keeps a worker from coming up keeps the next one too.
+                        if not worker.up:
+                            waiting.clear()
+        finally:
+            for worker in workers:
+                worker.dismiss()
+            for worker in workers:
+                worker.wait()
+        could_not_begin(self._errors)
+
+    def _start(self, slot: int) -> "_Worker":
+        cores = len(os.sched_getaffinity(0))
+        threads = self._settings.threads or max(1, cores // len(self._slots))
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        gpus = visible_gpus()
+        if gpus and self._settings.device in ("auto", "cuda"):
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        return _Worker(slot, self._settings, environment)
+
+    def _heard(self, worker: "_Worker") -> Iterator[Event]:
+        """What a worker has to say; its death is told in its place."""
+        try:
+            message = worker.connection.recv()
+        except (EOFError, OSError):
+            yield from self._bury(worker)
+            return
+        match message:
+            case None:
+                worker.up, worker.group = True, None
+            case LossbenchError():
+                self._errors.append(message)
+            case _:
+                worker.follow(message)
+                yield message
+
+    def _bury(self, worker: "_Worker") -> Iterator[Event]:
+        obituary = worker.obituary()
+        reason = f"its worker process died: {obituary}"
+        group, worker.group = worker.group, None
+        if not worker.up:
+            self._errors.append(LossbenchError(f"a worker process could not start: {obituary}"))
+        elif group is not None and not worker.begun:
+            cell = group.cells[0]
+            self._errors.append(LossbenchError(f"{cell.preset.name} {cell.loss} seed {cell.seed}: {reason}"))
+        if worker.live:
+            with Journal(self._settings.home) as journal:
+                for run_id in worker.live:
+                    yield journal.append(RunEnded(run_id=run_id, at=now(), status="failed", reason=reason))
+
+
+class _Worker:
+    """A worker process as its parent sees it."""
+
+    def __init__(self, slot: int, settings: Settings, environment: dict[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        # Ctrl-C goes to the whole process group; a worker that begins with it blocked can never be hit by it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "lossbench.executors.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                env=environment,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        self.connection = Connection(ours.detach())
+        self.slot = slot
+        self.up = False
+        self.group: Group | None = None
+        self.live: set[str] = set()
+        self.begun = False
+        self.dead = False
+        self._send(settings)
+
+    @property
+    def idle(self) -> bool:
+        return self.up and self.group is None
+
+    def begin(self, group: Group) -> None:
+        self.group, self.begun = group, False
+        self._send(group)
+
+    def ask_to_stop(self) -> None:
+        self._send(None)
+
+    def follow(self, event: Event) -> None:
+        """Keep account of the runs that have started and not ended."""
+        match event:
+            case RunStarted():
+                self.begun = True
+                self.live.add(event.run_id)
+            case RunEnded():
+                self.live.discard(event.run_id)
+
+    def obituary(self) -> str:
+        """How the process ended."""
+        self.dead = True
+        self.connection.close()
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            return "killed by SIGKILL, as the kernel does when memory runs out"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def dismiss(self) -> None:
+        """Let an idle worker go; end a busy one at once."""
+        if not self.idle:
+            self._process.kill()
+        self.connection.close()
+
+    def wait(self) -> None:
+        """Until the process is gone."""
+        try:
+            self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: object) -> None:
+        # A worker that has died is noticed when it is next listened to.
+        with contextlib.suppress(OSError):
+            self.connection.send(message)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs this process may use, by the names CUDA_VISIBLE_DEVICES takes, found without loading CUDA."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [each.strip() for each in named.split(",") if each.strip()]
+    with contextlib.suppress(OSError):
+        return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir())]
+    return []

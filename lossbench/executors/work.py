@@ -1,0 +1,63 @@
+"""What an executor is given, and what it promises."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lossbench.errors import LossbenchError
+from lossbench.events import Event
+from lossbench.home import Home, Keep
+from lossbench.spec import RunSpec
+
+__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin"]
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Cells that train as one program: a single network, or the members of a cohort."""
+
+    cells: tuple[RunSpec, ...]
+    run_ids: tuple[str | None, ...]
+    """For each cell the attempt to continue, or None to begin a new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What all groups have in common."""
+
+    home: Home
+    data_folder: Path
+    device: str = "auto"
+    threads: int | None = None
+    """CPU threads per process; None leaves it to the executor and the size of the network."""
+    keep: Keep = "none"
+
+
+class Executor(Protocol):
+    """Runs groups in their order.
+
+    Each cell starts at most once and ends once if it started; its epochs come in order; an error in one group leaves
+    the others alone. Once `stop()` is true no further group begins and the running ones end as `interrupted`.
+    """
+
+    def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
+        """Yield the events of every group.
+
+        Raises:
+            LossbenchError: after the last event, when there were groups that could not even begin.
+        """
+        ...
+
+
+def could_not_begin(errors: Sequence[LossbenchError]) -> None:
+    """Raise what kept groups from beginning, once for all of them.
+
+    Raises:
+        LossbenchError: of the kind of the first, if there are any.
+    """
+    texts = list(dict.fromkeys(map(str, errors)))
+    if texts:
+        raise type(errors[0])("\n".join(texts))

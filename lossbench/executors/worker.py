@@ -1,0 +1,92 @@
+"""The process behind one slot of a pool: `python -m lossbench.executors.worker <descriptor of its socket>`."""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from lossbench.errors import LossbenchError
+from lossbench.events import Event
+from lossbench.executors.work import Group, Settings
+
+POLL_SECONDS = 0.05
+"""The parent is listened to at most this often: asking costs more than a small batch."""
+
+
+class _Parent:
+    """The parent process: it is told events, and may wish the group under way to stop."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._listen_at = 0.0
+        self.wishes_to_stop = False
+        self.busy = False
+
+    def asks_to_stop(self) -> bool:
+        if not self.wishes_to_stop and time.monotonic() >= self._listen_at:
+            self._listen_at = time.monotonic() + POLL_SECONDS
+            try:
+                # The only thing said while a group runs is to stop; a parent that is gone says it by its silence.
+                self.wishes_to_stop = self._connection.poll()
+            except OSError:
+                self.wishes_to_stop = True
+        return self.wishes_to_stop
+
+    def tell(self, message: object) -> None:
+        try:
+            self._connection.send(message)
+        except OSError:
+            self.wishes_to_stop = True
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM: at rest go at once, at work after the present batch."""
+        if not self.busy:
+            raise SystemExit
+        self.wishes_to_stop = True
+
+
+def main() -> None:
+    """Run one group after the other until the parent closes the socket or asks to stop."""
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    connection = Connection(int(sys.argv[1]))
+    parent = _Parent(connection)
+    signal.signal(signal.SIGTERM, parent.stop)
+    # Only now, under the environment that the parent has chosen for this slot.
+    from lossbench.experiment import execute
+
+    with contextlib.suppress(EOFError):
+        settings: Settings = connection.recv()
+        parent.tell(None)
+        while not parent.wishes_to_stop and (group := connection.recv()) is not None:
+            parent.busy = True
+            _work(parent, settings, group, execute)
+            parent.busy = False
+            # A worker that was asked to stop leaves without a word, or it might be given another group on its way out.
+            if not parent.wishes_to_stop:
+                parent.tell(None)
+
+
+def _work(parent: _Parent, settings: Settings, group: Group, execute: Callable[..., Iterator[Event]]) -> None:
+    try:
+        for event in execute(
+            group.cells,
+            settings.home,
+            data_folder=settings.data_folder,
+            device=settings.device,
+            stop=parent.asks_to_stop,
+            run_ids=group.run_ids,
+            threads=settings.threads,
+            keep=settings.keep,
+        ):
+            parent.tell(event)
+    except LossbenchError as error:
+        parent.tell(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Executing runs: what reaches the journal, resume from checkpoints, and every way a run can end."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from lossbench import checkpoint, data, experiment, losses
+from lossbench.errors import DataError, LossbenchError, StoreError, UsageError
+from lossbench.events import EpochDone, PredictionsKept, RunEnded, RunStarted, to_json
+from lossbench.experiment import execute
+from lossbench.journal import Journal, journals, read
+from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
+from lossbench.trainer import Trainer
+
+CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+NOWHERE = Path("/nonexistent")
+
+
+def spec(loss: str = "ce", seed: int = 0, lr: float = 0.05, schedule: str = "1", **fields) -> RunSpec:
+    settings = {
+        "data": DataSpec(name="synthetic-images", limit=40, normalize="channel"),
+        "model": ModelSpec(name="digits-cnn", dropout=0.2),
+        "optimizer": OptimizerSpec(name="sgd", lr=lr, momentum=0.9, schedule=schedule),
+        "epochs": 4,
+        "batch_size": 16,
+    } | fields
+    return RunSpec(
+        preset=Preset(name="test", **settings), loss=losses.resolve(loss), seed=seed, numbers_version=NUMBERS_VERSION
+    )
+
+
+def run(home, *cells, **options):
+    return list(execute(cells or [spec()], home, data_folder=NOWHERE, device="cpu", **options))
+
+
+def after(epochs: int):
+    """A wish to stop once that many epochs are recorded; the consumer counts them."""
+    seen = []
+
+    def stop() -> bool:
+        return len(seen) >= epochs
+
+    return seen, stop
+
+
+def interrupted(home, epochs: int, *cells, **options) -> list:
+    seen, stop = after(epochs)
+    events = []
+    for event in execute(cells or [spec()], home, data_folder=NOWHERE, device="cpu", stop=stop, **options):
+        events.append(event)
+        if isinstance(event, EpochDone):
+            seen.append(event)
+    return events
+
+
+def kinds(events) -> list[type]:
+    return [type(event) for event in events]
+
+
+def records(events) -> list[dict[str, float]]:
+    """The numbers of every epoch, without those that a clock gives."""
+    return [
+        {name: value for name, value in event.metrics.values.items() if name not in CLOCKED}
+        | {"epoch": event.metrics.epoch}
+        for event in events
+        if isinstance(event, EpochDone)
+    ]
+
+
+def test_a_run_from_start_to_end(home):
+    events = run(home)
+    assert kinds(events) == [RunStarted, EpochDone, EpochDone, EpochDone, EpochDone, PredictionsKept, RunEnded]
+    assert [event.metrics.epoch for event in events[1:5]] == [1, 2, 3, 4]
+    assert len({event.run_id for event in events}) == 1
+    assert events[-1].status == "done"
+    assert events[-2].split == "test"
+    assert events[-2].epoch == 4
+    assert list(home.checkpoints.iterdir()) == []
+
+
+def test_events_are_in_the_journal_before_anybody_sees_them(home):
+    seen = []
+    for event in execute([spec()], home, data_folder=NOWHERE, device="cpu"):
+        seen.append(event)
+        (path,) = journals(home)
+        lines = [line.body for line in read(path)]
+        assert [line["kind"] for line in lines] == [to_json(each)["kind"] for each in seen]
+        assert lines[-1]["at"] == event.at
+
+
+def test_the_start_says_what_was_asked_and_under_what_circumstances(home):
+    started = run(home)[0]
+    assert started.key == spec().key
+    assert started.recipe == spec().recipe
+    assert started.spec["preset"]["batch_size"] == 16
+    found = started.provenance
+    assert found["torch"] == torch.__version__
+    assert found["device"] == "cpu"
+    assert found["pid"] == os.getpid()
+    assert found["threads"] == torch.get_num_threads()
+    assert len(found["git_commit"]) == 40
+    assert json.loads(json.dumps(started.provenance)) == started.provenance
+
+
+@pytest.mark.parametrize("loss", ["ce", "focal:gamma=learned(2)"])
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(home, loss, epochs):
+    expected = records(run(home, spec(loss)))
+    first = interrupted(home, epochs, spec(loss))
+    assert first[-1].status == "interrupted"
+    second = run(home, spec(loss), run_ids=[first[0].run_id])
+    assert second[0].from_epoch == epochs
+    assert second[0].run_id == first[0].run_id
+    assert second[-1].status == "done"
+    assert records(first) + records(second) == expected
+    assert list(home.checkpoints.iterdir()) == []
+
+
+def test_a_run_stopped_in_its_first_epoch_starts_again_under_its_id(home):
+    first = interrupted(home, 0)
+    assert kinds(first) == [RunStarted, RunEnded]
+    second = run(home, run_ids=[first[0].run_id])
+    assert second[0].from_epoch == 0
+    assert second[-1].run_id == first[0].run_id
+
+
+def test_stopping_writes_the_last_finished_epoch_even_when_checkpoints_are_rare(home, monkeypatch):
+    monkeypatch.setattr(experiment, "CHECKPOINT_SHARE", 1e-9)
+    first = interrupted(home, 3)
+    assert checkpoint.load(home, first[0].run_id, spec()).epoch == 3
+
+
+def test_a_checkpoint_of_another_spec_is_refused_by_its_fields(home):
+    first = interrupted(home, 1)
+    with pytest.raises(UsageError, match=r"preset\.batch_size, preset\.epochs.*--force"):
+        run(home, spec(batch_size=8, epochs=5), run_ids=[first[0].run_id])
+
+
+def test_a_resumed_run_keeps_its_number_of_threads(home):
+    before = torch.get_num_threads()
+    try:
+        first = interrupted(home, 1, threads=2)
+        second = run(home, run_ids=[first[0].run_id], threads=1)
+        assert first[0].provenance["threads"] == second[0].provenance["threads"] == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_torn_checkpoint_gives_way_to_the_one_before_it(home):
+    first = interrupted(home, 3)
+    (file,) = home.checkpoints.glob("*.members")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    second = run(home, run_ids=[first[0].run_id])
+    assert 0 < second[0].from_epoch < 3
+    expected = records(run(home))
+    assert records(second) == expected[second[0].from_epoch :]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500, b"PK\3\4 not a zip"])
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_can_be_forced(home, content):
+    first = interrupted(home, 2)
+    for file in home.checkpoints.glob("*.members*"):
+        file.write_bytes(content)
+    with pytest.raises(StoreError, match=r"damaged.*--force"):
+        run(home, run_ids=[first[0].run_id])
+
+
+def test_a_diverged_run_keeps_its_finite_epochs(home):
+    events = run(home, spec(schedule="milestones(1e30,2)"))
+    assert kinds(events) == [RunStarted, EpochDone, EpochDone, RunEnded]
+    assert events[-1].status == "diverged"
+    assert "in epoch 3" in events[-1].reason
+    assert list(home.checkpoints.iterdir()) == []
+
+
+def breaking(error):
+    """A trainer's epochs that break after the first."""
+
+    def epochs(self, stop):
+        yield next(iter(real(self, stop)))
+        raise error
+
+    real = Trainer.epochs
+    return epochs
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("a bug\nof two lines"), r"ValueError: a bug \(traceback in .*\.log\)"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to ..."), "out of memory at batch size 16: the machine has"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory at batch size 16"),
+        (OSError(24, "Too many open files"), r"OSError: .*Too many open files"),
+    ],
+)
+def test_an_error_inside_a_run_ends_it_as_failed_with_one_line(home, monkeypatch, error, reason):
+    monkeypatch.setattr(Trainer, "epochs", breaking(error))
+    events = run(home)
+    assert kinds(events) == [RunStarted, EpochDone, RunEnded]
+    assert events[-1].status == "failed"
+    assert "\n" not in events[-1].reason
+
+    assert re.search(reason, events[-1].reason)
+
+
+def test_what_cannot_begin_is_raised_and_leaves_no_run(home):
+    with pytest.raises(UsageError, match="needs at least 6 epochs"):
+        run(home, spec("ce-el:focus=0-0.5"))
+    with pytest.raises(UsageError, match="no device 'cuda:7'"):
+        list(execute([spec()], home, data_folder=NOWHERE, device="cuda:7"))
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        list(execute([spec()], home, data_folder=NOWHERE, device="tpu"))
+    with pytest.raises(DataError):
+        run(home, spec(data=DataSpec(name="cifar100")))
+    with pytest.raises(LossbenchError):
+        run(home, spec(model=ModelSpec(name="digits-cnn", hidden=(3,))))
+    assert all(not list(read(path)) for path in journals(home))
+
+
+def test_a_consumer_that_goes_away_leaves_an_interrupted_run(home):
+    events = execute([spec()], home, data_folder=NOWHERE, device="cpu")
+    run_id = next(events).run_id
+    next(events)
+    next(events)
+    events.close()
+    (path,) = journals(home)
+    *_, last = read(path)
+    assert last.body["status"] == "interrupted"
+    assert run(home, run_ids=[run_id])[-1].status == "done"
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("none", 0), ("last", 1), ("all", 4)])
+def test_checkpoints_that_are_kept(home, keep, kept):
+    run_id = run(home, keep=keep)[0].run_id
+    if keep != "none":
+        assert checkpoint.load(home, run_id, spec()).epoch == 4
+    assert len(list(home.checkpoints.glob("*.epoch-*.pt"))) == (kept if keep == "all" else 0)
+
+
+def test_a_full_disk_fails_the_run_and_keeps_its_epochs(home, monkeypatch):
+    def full(*args, **options):
+        raise StoreError("cannot write checkpoint: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    events = run(home)
+    assert kinds(events) == [RunStarted, EpochDone, RunEnded]
+    assert events[-1].reason == "cannot write checkpoint: No space left on device"
+
+
+def test_a_journal_that_fails_once_still_takes_the_last_word(home, monkeypatch):
+    real = Journal.append
+    calls = []
+
+    def append(self, event, *, sync=False):
+        calls.append(event)
+        if len(calls) == 3:
+            raise StoreError("cannot write journal: No space left on device")
+        return real(self, event, sync=sync)
+
+    monkeypatch.setattr(Journal, "append", append)
+    events = run(home)
+    assert events[-1].status == "failed"
+    (path,) = journals(home)
+    assert [line.body["kind"] for line in read(path)] == ["started", "epoch", "ended"]
+
+
+def test_data_are_read_once_for_all_members(home, monkeypatch):
+    loads = []
+    real = data.load
+    monkeypatch.setattr(data, "load", lambda *args: loads.append(args) or real(*args))
+    run(home)
+    assert len(loads) == 1
