@@ -51,8 +51,20 @@ class DataSpec:
     fold: Annotated[int, Ge(0)] = 0
     """Which of its published divisions into training and test rows, for a data set that has several."""
     split_seed: Annotated[int, Ge(0)] = 0
-    normalize: Literal["none", "feature", "channel", "pixel-mean"] = "none"
-    """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image."""
+    classes: tuple[Annotated[int, Ge(0)], ...] = ()
+    """Keep only the rows of these classes, which are then numbered from 0 in this order; empty keeps all."""
+    imbalance: Annotated[float, Ge(1)] = 1.0
+    """Training rows of the largest class over those of the smallest; class sizes fall geometrically with the label."""
+    noise: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the training rows that get a wrong label; validation and test rows keep theirs."""
+    noise_kind: Literal["sym", "sym-incl", "asym"] = "sym"
+    """Wrong labels are drawn from the other classes, from all classes, or are the class it is mistaken for."""
+    noise_seed: Annotated[int, Ge(0)] = 0
+    human_labels: str = ""
+    """Train on these labels that people gave, by the name of their array in the label file."""
+    normalize: Literal["none", "feature", "channel", "pixel-mean", "imagenet"] = "none"
+    """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image; or by
+    ImageNet's, per channel."""
     flip: bool = False
     """Mirror each training image with probability one half."""
     crop_padding: Annotated[int, Ge(0)] = 0

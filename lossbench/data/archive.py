@@ -40,22 +40,18 @@ def fetch(remote: Remote, folder: Path, *, wanted_by: str, layout: Collection[st
         DataError: it is neither there nor to be had, its checksum is wrong, or the folder cannot be written.
     """
     path = folder / remote.file
-    if not path.exists():
-        try:
-            _download(remote, path)
-        except OSError as error:
-            looked = " nor ".join(layout)
-            raise DataError(
-                f"data set {wanted_by} is not in {folder} (neither {looked}) and {remote.url} cannot be fetched: "
-                f"{getattr(error, 'reason', None) or error}; put that file into {folder}, or name a folder that holds "
-                "the data with --data-dir or LOSSBENCH_DATA"
-            ) from error
-    found = md5_of(path)
-    if found != remote.md5:
+    if path.exists():
+        _verify(md5_of(path), remote, f"{path}; remove it and try again")
+        return path
+    try:
+        _download(remote, path)
+    except OSError as error:
+        looked = " nor ".join(layout)
         raise DataError(
-            f"{path} has MD5 {found}, expected {remote.md5}: it is damaged or not the file from {remote.url}; "
-            "remove it and try again"
-        )
+            f"data set {wanted_by} is not in {folder} (neither {looked}) and {remote.url} cannot be fetched: "
+            f"{getattr(error, 'reason', None) or error}; put that file into {folder}, or name a folder that holds "
+            "the data with --data-dir or LOSSBENCH_DATA"
+        ) from error
     return path
 
 
@@ -125,6 +121,14 @@ def _refuse_escapes(path: Path, names: Collection[str]) -> None:
 
 
 def _download(remote: Remote, path: Path) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
     with urllib.request.urlopen(remote.url, timeout=_TIMEOUT_SECONDS) as answer, replacing(path) as file:
         while chunk := answer.read(_CHUNK):
             file.write(chunk)
+            digest.update(chunk)
+        _verify(digest.hexdigest(), remote, f"what {remote.url} sends, and nothing of it is kept")
+
+
+def _verify(found: str, remote: Remote, what: str) -> None:
+    if found != remote.md5:
+        raise DataError(f"wrong checksum: MD5 {found}, expected {remote.md5}, of {what}")

@@ -6,23 +6,39 @@ read, so that there is one way to load a set and users can bring their own.
 """
 
 import zipfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lossbench.data.archive import replacing
 from lossbench.data.types import Split
 from lossbench.errors import DataError
 
-__all__ = ["read", "write"]
+__all__ = ["column", "prepared", "read"]
+
+Arrays = dict[str, Any]
+"""Names and contents of the arrays of one file."""
 
 
-def write(path: Path, **arrays: Any) -> None:
-    """Write one file of the layout, whole or not at all."""
-    with replacing(path) as file:
-        np.savez(file, **arrays)
+def prepared(
+    folder: Path, name: str, *, shape: tuple[int, ...], classes: int, make: Callable[[], dict[str, Arrays]]
+) -> tuple[Split, Split]:
+    """The training and test rows of a set, from files that are made first where they are not there yet.
+
+    Args:
+        make: reads the set in its publisher's form and gives the arrays of `train` and of `test`.
+    """
+    files = {split: folder / name / f"{split}.npz" for split in ("train", "test")}
+    if not all(file.exists() for file in files.values()):
+        for split, arrays in make().items():
+            with replacing(files[split]) as file:
+                np.savez(file, **arrays)
+    train, test = (read(file, shape=shape, classes=classes) for file in files.values())
+    return train, test
 
 
 def read(path: Path, *, shape: tuple[int, ...], classes: int) -> Split:
@@ -34,12 +50,7 @@ def read(path: Path, *, shape: tuple[int, ...], classes: int) -> Split:
     Raises:
         DataError: unreadable, an array is missing, or of another shape, type or range than promised.
     """
-    try:
-        # numpy leaves a file it cannot read open, unless it was opened for it.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("images", "labels") if name in file}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a readable npz file: {error}") from error
+    arrays = _opened(path, ("images", "labels"))
     missing = [name for name in ("images", "labels") if name not in arrays]
     if missing:
         raise DataError(f"{path} holds no array {' and no array '.join(missing)}")
@@ -63,3 +74,18 @@ def read(path: Path, *, shape: tuple[int, ...], classes: int) -> Split:
         inputs=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         target=torch.from_numpy(labels.astype(np.int64)),
     )
+
+
+def column(path: Path, name: str) -> Tensor | None:
+    """One more integer array [N] of a file; None where the file does not hold it."""
+    values = _opened(path, (name,)).get(name)
+    return None if values is None else torch.from_numpy(values.astype(np.int64))
+
+
+def _opened(path: Path, names: Collection[str]) -> Arrays:
+    try:
+        # numpy leaves a file it cannot read open, unless it was opened for it.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return {name: file[name] for name in names if name in file}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not a readable npz file: {error}") from error

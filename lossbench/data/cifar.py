@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lossbench.data import arrays
 from lossbench.data._pickles import loads
 from lossbench.data.archive import Remote, fetch, members
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
-from lossbench.errors import DataError
+from lossbench.errors import DataError, UsageError
 
 _SHAPE = (3, 32, 32)
+_FINE_CLASSES = 100
 _LICENCE = "no licence stated; the author asks to be cited (Krizhevsky 2009)"
 
 _CIFAR10_NAMES = "airplane automobile bird cat deer dog frog horse ship truck"
@@ -29,6 +32,11 @@ pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose
 skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
 tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
+
+
+# Classes that people and networks mix up: truck -> automobile, bird -> airplane, deer -> horse, cat <-> dog
+# (Patrini et al., arXiv 1609.03683).
+_CIFAR10_MISTAKEN_FOR = (0, 1, 0, 5, 7, 3, 6, 7, 8, 1)
 
 
 def _read(
@@ -46,21 +54,54 @@ def _read(
         pickles: member of the archive -> the split it belongs to.
         label_keys: key in the pickle -> name of the array it becomes.
     """
-    files = {split: folder / name / f"{split}.npz" for split in ("train", "test")}
-    if not all(file.exists() for file in files.values()):
+
+    def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by=name, layout=_layout(name, remote))
         contents = dict(members(archive, pickles.__contains__))
         if missing := [member for member in pickles if member not in contents]:
             raise DataError(f"{archive} holds no {', '.join(missing)}; it is not the archive from {remote.url}")
-        for split, file in files.items():
-            parts = [
-                loads(contents[member], f"{archive}:{member}")
-                for member, belongs in pickles.items()
-                if belongs == split
-            ]
-            arrays.write(file, **_joined(parts, archive, label_keys))
-    train, test = (arrays.read(files[split], shape=_SHAPE, classes=len(class_names)) for split in ("train", "test"))
-    return Tables(train=train, test=test, class_names=class_names)
+        parts = {member: loads(content, f"{archive}:{member}") for member, content in contents.items()}
+        return {
+            split: _joined([parts[member] for member, own in pickles.items() if own == split], archive, label_keys)
+            for split in ("train", "test")
+        }
+
+    train, test = arrays.prepared(folder, name, shape=_SHAPE, classes=len(class_names), make=make)
+    return Tables(
+        train=train,
+        test=test,
+        class_names=class_names,
+        human_labels=partial(_human_labels, folder, f"{name}n_labels.npz", train.target),
+        mistaken_for=_CIFAR10_MISTAKEN_FOR if name == "cifar10" else _next_of_its_kind(folder / name, train.target),
+    )
+
+
+def _human_labels(folder: Path, file: str, published: Tensor, wanted: str) -> Tensor:
+    """Labels of CIFAR-N (Wei et al., arXiv 2110.12088), for non-commercial use, from `cifarn/` in the data folder."""
+    path = folder / "cifarn" / file
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing; save the arrays of the label file from http://noisylabels.com there with numpy.savez"
+        )
+    labels, clean = arrays.column(path, wanted), arrays.column(path, "clean_label")
+    if labels is None:
+        raise UsageError(f"{path} holds no labels named {wanted!r}; CIFAR-10N has worse_label, CIFAR-100N noisy_label")
+    if clean is None or not torch.equal(clean, published) or len(labels) != len(published):
+        raise DataError(f"{path} does not belong to these images: its clean_label differs from their labels")
+    return labels
+
+
+def _next_of_its_kind(home: Path, target: Tensor) -> tuple[int, ...] | None:
+    """Each class of CIFAR-100 -> the next one inside its superclass of five, around the circle."""
+    coarse = arrays.column(home / "train.npz", "coarse_labels")
+    if coarse is None or len(coarse) != len(target):
+        return None
+    kinds = torch.full((_FINE_CLASSES,), -1).scatter_(0, target, coarse).tolist()
+    circles = {kind: [label for label in range(_FINE_CLASSES) if kinds[label] == kind] for kind in kinds}
+    following = {
+        label: circle[place + 1 - len(circle)] for circle in circles.values() for place, label in enumerate(circle)
+    }
+    return tuple(following[label] for label in range(_FINE_CLASSES))
 
 
 def _joined(parts: list[dict[str, Any]], archive: Path, label_keys: dict[str, str]) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """From a recipe's data table to the rows a run trains and is judged on."""
 
+import dataclasses
 import os
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from lossbench.data import normalise
+from lossbench.data.noise import corrupt, record
 from lossbench.data.registry import get
-from lossbench.data.splits import hold_out, proportional
+from lossbench.data.splits import hold_out, long_tail, proportional
 from lossbench.data.types import Dataset, Source, Split, Tables
 from lossbench.errors import UsageError
 from lossbench.spec import DataSpec
@@ -31,7 +36,15 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
     source = get(spec.name)
     _check(spec, source)
     tables = source.read(folder)
-    train, val, test = _divide(spec, tables)
+    if spec.classes:
+        tables = _only(spec, tables)
+    classes = len(tables.class_names)
+    train_rows, val_rows, test = _divide(spec, tables)
+    train = tables.train.take(train_rows)
+    val = None if val_rows is None else tables.train.take(val_rows)
+    labels = _labels(spec, tables, train_rows)
+    noise = record(train.target, labels, classes) if spec.noise or spec.human_labels else None
+    train = dataclasses.replace(train, target=labels)
     shift = scale = None
     if source.kind == "features":
         move, stretch = normalise.for_features(spec, train.inputs)
@@ -45,8 +58,9 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
         train=train,
         val=val,
         test=test,
-        classes=len(tables.class_names),
+        classes=classes,
         class_names=tables.class_names,
+        noise=noise,
         shift=shift,
         scale=scale,
     )
@@ -63,33 +77,72 @@ def _check(spec: DataSpec, source: Source) -> None:
         raise UsageError(f"data.flip and data.crop_padding need images; {spec.name} has {source.kind}")
 
 
-def _divide(spec: DataSpec, tables: Tables) -> tuple[Split, Split | None, Split]:
-    """Test rows first, then validation rows, then the limit: what is left out later never changes what came before."""
+def _only(spec: DataSpec, tables: Tables) -> Tables:
+    """The rows of the recipe's classes, numbered anew."""
+    count = len(tables.class_names)
+    if len(set(spec.classes)) < max(2, len(spec.classes)) or max(spec.classes) >= count:
+        raise UsageError(
+            f"data.classes must name at least two different classes from 0 to {count - 1}, got {spec.classes}"
+        )
+    if tables.folds or spec.human_labels or spec.noise_kind == "asym":
+        raise UsageError("data.classes goes with neither published folds, human labels nor asymmetric noise")
+    number = torch.full((count,), -1)
+    number[list(spec.classes)] = torch.arange(len(spec.classes))
+
+    def kept(split: Split) -> Split:
+        rows = number[split.target] >= 0
+        return Split(inputs=split.inputs[rows], target=number[split.target[rows]])
+
+    return Tables(
+        train=kept(tables.train),
+        test=tables.test and kept(tables.test),
+        class_names=tuple(tables.class_names[label] for label in spec.classes),
+    )
+
+
+def _divide(spec: DataSpec, tables: Tables) -> tuple[Tensor, Tensor | None, Split]:
+    """Training rows, validation rows and the test split.
+
+    Test rows are chosen first, then validation rows, then the imbalance and the limit thin out what is left: a later
+    choice never changes an earlier one.
+    """
+    target, seed = tables.train.target, spec.split_seed
     classes = len(tables.class_names)
-    train, test = tables.train, tables.test
+    rows, test = torch.arange(len(target)), tables.test
     if spec.fold and spec.fold >= len(tables.folds):
         known = f"folds 0 to {len(tables.folds) - 1}" if tables.folds else "no folds"
         raise UsageError(f"data.fold is {spec.fold}, but {spec.name} is published with {known}")
     if tables.folds:
-        stays, held = tables.folds[spec.fold]
-        train, test = train.take(stays), train.take(held)
+        rows, held = tables.folds[spec.fold]
+        test = tables.train.take(held)
     elif test is None:
-        stays, held = hold_out(train.target, spec.test, classes=classes, seed=spec.split_seed, purpose="split/test")
-        train, test = train.take(stays), train.take(held)
+        rows, held = hold_out(target, spec.test, classes=classes, seed=seed, purpose="split/test")
+        test = tables.train.take(held)
     val = None
     if spec.validation:
-        stays, held = hold_out(
-            train.target, spec.validation, classes=classes, seed=spec.split_seed, purpose="split/validation"
-        )
-        train, val = train.take(stays), train.take(held)
+        stays, held = hold_out(target[rows], spec.validation, classes=classes, seed=seed, purpose="split/validation")
+        rows, val = rows[stays], rows[held]
+    if spec.imbalance > 1:
+        rows = rows[long_tail(target[rows], spec.imbalance, classes=classes, seed=seed)]
     if spec.limit is not None:
-        if spec.limit > len(train):
-            raise UsageError(f"data.limit is {spec.limit}, but {spec.name} has {len(train)} training rows")
-        chosen = proportional(train.target, spec.limit, classes=classes, seed=spec.split_seed, purpose="split/limit")
-        train = train.take(chosen)
-    for name, part in (("training", train), ("validation", val), ("test", test)):
+        if spec.limit > len(rows):
+            raise UsageError(f"data.limit is {spec.limit}, but {spec.name} has {len(rows)} training rows")
+        rows = rows[proportional(target[rows], spec.limit, classes=classes, seed=seed, purpose="split/limit")]
+    for name, part in (("training", rows), ("validation", val), ("test", test)):
         if part is not None and not len(part):
             raise UsageError(
                 f"data set {spec.name} leaves no {name} rows; take other shares for data.validation and data.test"
             )
-    return train, val, test
+    return rows, val, test
+
+
+def _labels(spec: DataSpec, tables: Tables, rows: Tensor) -> Tensor:
+    """The labels to train those rows on: the published ones, people's, or spoilt ones."""
+    published = tables.train.target[rows]
+    if not spec.human_labels:
+        return corrupt(published, spec, classes=len(tables.class_names), mistaken_for=tables.mistaken_for)
+    if spec.noise:
+        raise UsageError("data.human_labels and data.noise exclude each other")
+    if tables.human_labels is None:
+        raise UsageError(f"there are no human labels for {spec.name}; cifar10 and cifar100 have some")
+    return tables.human_labels(spec.human_labels)[rows]

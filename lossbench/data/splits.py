@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lossbench.randomness import seed_for
 
-__all__ = ["generator", "hold_out", "proportional"]
+__all__ = ["generator", "hold_out", "long_tail", "proportional"]
 
 
 def generator(seed: int, purpose: str, *address: int | str) -> torch.Generator:
@@ -46,3 +46,20 @@ def hold_out(target: Tensor, share: float, *, classes: int, seed: int, purpose: 
     stays = torch.ones(len(target), dtype=torch.bool)
     stays[held] = False
     return stays.nonzero().squeeze(1), held
+
+
+def long_tail(target: Tensor, factor: float, *, classes: int, seed: int) -> Tensor:
+    """Thin out rows so that class c keeps int(n_max * factor^(-c / (C - 1))) of them (Cao et al., arXiv 1906.07413).
+
+    Args:
+        factor: rows of the first class over rows of the last, at least 1.
+    Returns:
+        Row numbers, rising.
+    """
+    largest = int(torch.bincount(target, minlength=classes).max())
+    shuffled = torch.randperm(len(target), generator=generator(seed, "split/imbalance"))
+    kept = []
+    for label in range(classes):
+        size = int(largest * factor ** (-label / max(1, classes - 1)))
+        kept.append(shuffled[target[shuffled] == label][:size])
+    return torch.cat(kept).sort().values

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lossbench.data.noise import LabelNoise
+
 __all__ = ["Dataset", "Fold", "Kind", "Source", "Split", "Tables"]
 
 Kind = Literal["features", "images"]
@@ -29,6 +31,8 @@ class Split:
 
     def take(self, rows: Tensor) -> "Split":
         """The rows of those numbers, in that order."""
+        if len(rows) == len(self) and torch.equal(rows, torch.arange(len(self))):
+            return self  # all of them: a large set is not copied for nothing
         return Split(inputs=self.inputs[rows], target=self.target[rows])
 
     def to(self, device: torch.device | str) -> "Split":
@@ -46,6 +50,10 @@ class Tables:
     train: Split
     test: Split | None = None
     folds: tuple[Fold, ...] = ()
+    human_labels: Callable[[str], Tensor] | None = None
+    """Labels that people gave the training rows [D], by name."""
+    mistaken_for: tuple[int, ...] | None = None
+    """Class -> the class it is most easily mistaken for, itself where there is none."""
     class_names: tuple[str, ...]
 
 
@@ -88,6 +96,8 @@ class Dataset:
     test: Split
     classes: int
     class_names: tuple[str, ...]
+    noise: LabelNoise | None = None
+    """What was done to the training labels, where the recipe does something to them."""
     shift: Tensor | None = None
     scale: Tensor | None = None
 

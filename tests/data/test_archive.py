@@ -67,11 +67,18 @@ def test_a_missing_file_is_fetched_verified_and_not_fetched_again(tmp_path):
     assert fetch(wanted, tmp_path / "data").read_bytes() == b"published"
 
 
-def test_a_wrong_checksum_names_both_sums(tmp_path):
+def test_a_download_with_a_wrong_checksum_names_both_sums_and_is_not_kept(tmp_path):
     source = tmp_path / "source"
     source.write_bytes(b"something else")
     with pytest.raises(DataError, match=f"MD5 {archive.md5_of(source)}, expected {'0' * 32}"):
         fetch(remote(source, md5="0" * 32), tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_file_with_a_wrong_checksum_is_named(tmp_path):
+    (tmp_path / "fetched.bin").write_bytes(b"cut o")
+    with pytest.raises(DataError, match=r"wrong checksum.*fetched\.bin; remove it"):
+        fetch(archive.Remote(url="file:///gone", file="fetched.bin", md5="0" * 32), tmp_path)
 
 
 def test_without_network_the_message_says_what_where_and_how(tmp_path):

@@ -90,7 +90,7 @@ def test_a_limit_keeps_classes_in_proportion_and_the_other_splits_as_they_are():
         ({"name": "digits"}, "without a test split"),
         ({"name": "synthetic", "test": 0.1}, "published with a test split"),
         ({"name": "synthetic", "normalize": "channel"}, "use feature or none"),
-        ({"name": "synthetic-images", "normalize": "feature"}, "use channel, pixel-mean or none"),
+        ({"name": "synthetic-images", "normalize": "feature"}, "use channel, pixel-mean, imagenet or none"),
         ({"name": "synthetic", "flip": True}, "need images"),
         ({"name": "synthetic", "limit": 301}, "has 300 training rows"),
         ({"name": "iris", "test": 0.999}, "no training rows"),
