@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 __all__ = [
@@ -204,7 +205,7 @@ def _from_json(body: Mapping[str, Any]) -> Event:
                 provenance={**provenance},
             )
         case "epoch":
-            values = {_text(name, _METRIC): _value(value) for name, value in body["metrics"].items()}
+            values = {_metric(name): _value(value) for name, value in body["metrics"].items()}
             return EpochDone(**common, metrics=EpochMetrics(epoch=_count(body["epoch"], least=1), values=values))
         case "predictions":
             columns: dict[str, Any] = {name: _unpack(code, body["columns"][name]) for name, code in _COLUMNS.items()}
@@ -231,9 +232,15 @@ def _number(value: float) -> float | str:
 
 
 def _value(value: float | str) -> float:
-    if isinstance(value, bool) or (isinstance(value, str) and value not in _NON_FINITE):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
+    if type(value) is float or (type(value) is int and -(2**53) < value < 2**53) or value in _NON_FINITE:
+        return float(value)
+    raise ValueError(f"{value!r} is not a number")
+
+
+# A journal repeats the same few names in every line.
+@lru_cache(maxsize=1024)
+def _metric(name: str) -> str:
+    return _text(name, _METRIC)
 
 
 def _count(value: int, least: int = 0) -> int:

@@ -19,7 +19,7 @@ from lossbench.errors import StoreError
 from lossbench.events import Event, new_run_id, to_json
 from lossbench.home import Home
 
-__all__ = ["Damaged", "Journal", "Line", "journals", "read", "scan", "writing"]
+__all__ = ["Damaged", "Journal", "Line", "journals", "read", "scan", "sizes", "writing"]
 
 _NAME = re.compile(r"[0-9a-z]{10}\.jsonl")
 _CHUNK = 1 << 24
@@ -88,12 +88,20 @@ class Journal:
 
 
 def journals(home: Home) -> list[Path]:
-    """Every journal of a home, in the order of their names; other files in the folder are none."""
+    """Every journal of a home, in the order of their names."""
+    return [home.journals / f"{attempt}.jsonl" for attempt in sorted(sizes(home))]
+
+
+def sizes(home: Home) -> dict[str, int]:
+    """Bytes in every journal of a home, by attempt; other files in the folder, and links, are no journals."""
     try:
-        names = [entry.name for entry in os.scandir(home.journals) if _NAME.fullmatch(entry.name)]
+        return {
+            entry.name.removesuffix(".jsonl"): entry.stat().st_size
+            for entry in os.scandir(home.journals)
+            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        }
     except OSError:
-        return []
-    return [home.journals / name for name in sorted(names)]
+        return {}
 
 
 def writing(path: Path) -> bool:

@@ -4,7 +4,6 @@ Every table is made from the `event` table's dictionaries by the statements here
 """
 
 import json
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from duckdb import DuckDBPyConnection
 from lossbench.errors import StoreError
 from lossbench.events import PredictionsKept, from_json, moment
 from lossbench.home import Home
-from lossbench.journal import Damaged, Line, journals, scan
+from lossbench.journal import Damaged, Line, scan, sizes
 from lossbench.store.upcast import NewerEventError, upcast
 
 __all__ = ["EventRow", "Receipt", "event_row", "insert", "pending", "receipts", "sign", "take_in"]
@@ -50,12 +49,21 @@ _DERIVED = (
     FROM incoming WHERE body->>'$.kind' = 'ended'
     """,
     """
+    INSERT INTO spell
+    SELECT attempt, body->>'$.run_id' AS run_id, min(time), max(time), max((body->>'$.epoch')::INTEGER)
+    FROM incoming WHERE body->>'$.kind' <> 'marked' GROUP BY attempt, run_id
+    """,
+    """
     INSERT INTO metric
-    SELECT run_id, epoch, split_part(path, '/', 1), substr(path, 1 + instr(path, '/')), value::DOUBLE, time
+    SELECT run_id, epoch, split_part(path, '/', 1), substr(path, 1 + instr(path, '/')), value, time
     FROM (
-        SELECT body->>'$.run_id' AS run_id, (body->>'$.epoch')::INTEGER AS epoch, time,
-            unnest(json_keys(body, '$.metrics')) AS path, unnest(body->>'$.metrics.*') AS value
-        FROM incoming WHERE body->>'$.kind' = 'epoch'
+        SELECT said.run_id, said.epoch, time,
+            unnest(map_keys(said.metrics)) AS path, unnest(map_values(said.metrics)) AS value
+        FROM (
+            SELECT time,
+                from_json(body, '{"run_id":"VARCHAR","epoch":"INTEGER","metrics":"MAP(VARCHAR,DOUBLE)"}') AS said
+            FROM incoming WHERE body->>'$.kind' = 'epoch'
+        )
     )
     """,
     """
@@ -97,9 +105,14 @@ def receipts(connection: DuckDBPyConnection) -> dict[str, Receipt]:
     return {attempt: Receipt(*row) for attempt, *row in connection.execute(_RECEIPTS).fetchall()}
 
 
-def pending(home: Home, taken: Mapping[str, Receipt]) -> list[Path]:
-    """The journals that have changed since the store last looked."""
-    return [path for path in journals(home) if _size(path) != taken.get(path.stem, Receipt()).size]
+def pending(home: Home, taken: Mapping[str, Receipt]) -> dict[Path, int]:
+    """The journals that have changed since the store last looked, and their sizes."""
+    found = sorted(sizes(home).items())
+    return {
+        home.journals / f"{attempt}.jsonl": size
+        for attempt, size in found
+        if size != taken.get(attempt, Receipt()).size
+    }
 
 
 def take_in(connection: DuckDBPyConnection, home: Home, taken: Mapping[str, Receipt] | None = None) -> list[str]:
@@ -108,9 +121,9 @@ def take_in(connection: DuckDBPyConnection, home: Home, taken: Mapping[str, Rece
     notes: list[str] = []
     batch: list[EventRow] = []
     signed: dict[str, Receipt] = {}
-    for path in pending(home, taken):
+    for path, size in pending(home, taken).items():
         before = receipt = taken.get(path.stem, Receipt())
-        size, damaged = _size(path), 0
+        damaged = 0
         try:
             for line in scan(path, receipt.bytes):
                 row = _checked(line, receipt.seq)
@@ -193,11 +206,3 @@ def _commit(connection: DuckDBPyConnection, batch: Sequence[EventRow], signed: M
     except BaseException:
         connection.rollback()
         raise
-
-
-def _size(path: Path) -> int:
-    try:
-        status = path.lstat()
-    except OSError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -20,6 +20,11 @@ CREATE TABLE ended (
     attempt VARCHAR, seq BIGINT, run_id VARCHAR, time TIMESTAMP, status VARCHAR, reason VARCHAR
 );
 
+-- One row per run each time one of its journals was taken in: what of the run was in there.
+CREATE TABLE spell (
+    attempt VARCHAR, run_id VARCHAR, first_at TIMESTAMP, last_at TIMESTAMP, epoch INTEGER
+);
+
 CREATE TABLE metric (
     run_id VARCHAR, epoch INTEGER, split VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP
 );
@@ -41,13 +46,13 @@ WITH latest AS (
 ), ending AS (
     SELECT attempt, run_id, max(time) AS ended_at, arg_max(status, seq) AS status, arg_max(reason, seq) AS reason
     FROM ended GROUP BY attempt, run_id
-), spell AS (
-    SELECT run_id, attempt, min(time) AS first_at, max(time) AS last_at, max(epoch) AS epoch
-    FROM event WHERE kind <> 'marked' GROUP BY run_id, attempt
+), process AS (
+    SELECT run_id, attempt, min(first_at) AS first_at, max(last_at) AS last_at, max(epoch) AS epoch
+    FROM spell GROUP BY run_id, attempt
 ), history AS (
     SELECT run_id, min(first_at) AS started_at, max(last_at) AS last_at, max(epoch) AS epoch, count(*) AS attempts,
         sum(epoch_us(last_at) - epoch_us(first_at)) / 1e6 AS seconds
-    FROM spell GROUP BY run_id
+    FROM process GROUP BY run_id
 ), said AS (
     SELECT run_id, field, arg_max(value, struct_pack(time := time, seq := seq)) AS value FROM mark GROUP BY run_id, field
 ), marks AS (

@@ -20,7 +20,7 @@ __all__ = ["Rows", "Store", "try_ingest"]
 
 _POLL_SECONDS = 0.02
 
-_TABLES = ("event", "started", "ended", "metric", "prediction", "mark")
+_TABLES = ("event", "started", "ended", "spell", "metric", "prediction", "mark")
 
 _RUNNING = """
 SELECT run_id, provenance->>'$.host', provenance->>'$.boot_id',

@@ -79,60 +79,55 @@ class Predictions:
     p_max: npt.NDArray[np.float64]
 
 
-# The latest record of an epoch counts, as in the `epoch` view, but grouped after everything else is filtered away.
-_VALUES = """
-WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition}), recorded AS (
-    SELECT run_id, epoch, arg_max(value, time) AS value
-    FROM metric WHERE split = $split AND name = $metric AND run_id IN (SELECT run_id FROM chosen)
-    GROUP BY run_id, epoch
+# These are the views `epoch` and `final` with the filters in the place where they save most.
+_CHOSEN = "WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition})"
+
+_LAST = f"""
+{_CHOSEN}, recorded AS (
+    SELECT run_id, arg_max(value, struct_pack(epoch := epoch, time := time)) AS value, max(epoch) AS epoch
+    FROM metric WHERE split = $split AND name = $metric GROUP BY run_id
 )
+SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id
 """
 
-_LAST = (
-    _VALUES
-    + """
-SELECT run_id, arg_max(value, epoch), max(epoch), 1
+_MEAN = f"""
+{_CHOSEN}, recorded AS (
+    SELECT run_id, epoch, arg_max(value, time) AS value
+    FROM metric WHERE split = $split AND name = $metric AND epoch BETWEEN $first AND $last GROUP BY run_id, epoch
+)
+SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN favg(value) END, max(epoch), count(*)
 FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
 """
-)
 
-_MEAN = (
-    _VALUES
-    + """
-SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN favg(value) END, max(epoch), count(*)
-FROM recorded JOIN chosen USING (run_id) WHERE epoch BETWEEN $first AND $last
-GROUP BY run_id, started_at ORDER BY started_at, run_id
-"""
-)
-
-# NaN is the largest number to DuckDB, so an epoch is picked among finite values only.
-_BEST = (
-    _VALUES
-    + """
-, judged AS (
-    SELECT run_id, epoch, arg_max(value, time) * $sign AS score
-    FROM metric WHERE split = $judge AND name = $metric AND run_id IN (SELECT run_id FROM chosen)
-    GROUP BY run_id, epoch HAVING isfinite(score)
+# NaN is the largest number to DuckDB, so an epoch is picked among finite scores only.
+_BEST = f"""
+{_CHOSEN}, recorded AS (
+    SELECT run_id, epoch,
+        arg_max(value, time) FILTER (split = $split) AS value,
+        $sign * arg_max(value, time) FILTER (split = $judge) AS score
+    FROM metric WHERE name = $metric AND split IN ($split, $judge) GROUP BY run_id, epoch
 ), picked AS (
-    SELECT run_id, epoch FROM judged
-    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY score DESC, epoch) = 1
+    SELECT run_id,
+        arg_max(struct_pack(value := value, epoch := epoch), struct_pack(score := score, early := -epoch)) AS best
+    FROM recorded WHERE isfinite(score) AND value IS NOT NULL GROUP BY run_id
 )
-SELECT run_id, value, epoch, 1
-FROM picked JOIN recorded USING (run_id, epoch) JOIN chosen USING (run_id) ORDER BY started_at, run_id
+SELECT run_id, best.value, best.epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY started_at, run_id
 """
-)
 
-_CURVES = (
-    _VALUES
-    + """
-SELECT run_id, epoch::BIGINT AS epoch, value
-FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id, epoch
+_CURVES = f"""
+{_CHOSEN}, recorded AS (
+    SELECT run_id, epoch::BIGINT AS epoch, arg_max(value, time) AS value
+    FROM metric WHERE split = $split AND name = $metric GROUP BY run_id, epoch
+)
+SELECT run_id, list(epoch ORDER BY epoch) AS epochs, list(value ORDER BY epoch) AS numbers
+FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
 """
-)
 
+# What a run stores it stores in every epoch, so its last one tells.
 _METRICS = """
-SELECT split, name, count(DISTINCT run_id)
-FROM metric WHERE run_id IN (SELECT run_id FROM run WHERE {condition}) GROUP BY split, name ORDER BY split, name
+WITH chosen AS (SELECT run_id, epoch FROM run WHERE {condition})
+SELECT split, metric.name, count(DISTINCT run_id)
+FROM metric JOIN chosen USING (run_id, epoch) GROUP BY ALL ORDER BY ALL
 """
 
 _PREDICTIONS = """
@@ -188,15 +183,7 @@ def curves(store: Store, selection: Selection, metric: str, split: str = "test")
     condition, values = chosen(store, selection)
     statement = _CURVES.format(condition=condition)
     columns: dict[str, Any] = store.execute(statement, values | {"split": split, "metric": metric}).fetchnumpy()
-    ids = columns["run_id"]
-    if not len(ids):
-        return []
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
-    ends = [*starts[1:], len(ids)]
-    return [
-        Curve(str(ids[start]), columns["epoch"][start:end], columns["value"][start:end])
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    return [Curve(*row) for row in zip(columns["run_id"], columns["epochs"], columns["numbers"], strict=True)]
 
 
 def metrics(store: Store, selection: Selection | None = None) -> list[StoredMetric]:
