@@ -1,0 +1,195 @@
+"""A cohort: runs of one small network that differ in loss, seed and the optimiser's numbers."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lossbench import losses, metrics, models
+from lossbench.cohort._program import Program
+from lossbench.cohort._rows import Rows, features
+from lossbench.cohort.planning import evenly
+from lossbench.data import Dataset
+from lossbench.events import EpochMetrics
+from lossbench.schedules import Clock
+from lossbench.spec import RunSpec
+
+__all__ = ["Cohort"]
+
+CACHE_BYTES = 4 * 2**20
+"""Weights and velocities of the runs that step together take at most this much, about one core's share of cache."""
+
+MEASURED_LOGITS = 2**22
+"""Logits that are measured at once."""
+
+_HELD_OUT: tuple[Literal["val", "test"], ...] = ("val", "test")
+
+
+class Cohort:
+    """Runs in training. `epoch` counts finished epochs; `diverged` names the members that broke down, and why.
+
+    Members are numbered from 0 in the order of `specs`. Large networks train in several programs of as many runs as
+    fit into the cache, one after the other within each epoch; nobody's numbers depend on the division.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        dataset: Dataset,
+        *,
+        device: torch.device | str,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """All specs must agree as `plan` requires; float64 as `dtype` is for checks of the arithmetic."""
+        self.specs = list(specs)
+        self.device = torch.device(device)
+        self.dataset = dataset.to(self.device)
+        self.epoch = 0
+        self.diverged: dict[int, str] = {}
+        preset = self.specs[0].preset
+        self._preset = preset
+        self._held_out = {
+            split: features(self.dataset, split, preset.data, dtype)
+            for split in _HELD_OUT
+            if self.dataset.split(split) is not None
+        }
+        widths = models.widths(preset.model, math.prod(dataset.shape), dataset.classes)
+        if widths is None:
+            raise ValueError(f"model {preset.model.name} is no stack of linear layers")
+        rows = Rows.of(self.dataset, preset.data, dtype)
+        self._parts = _parts(self.specs, widths, dtype)
+        self._programs = [
+            Program([self.specs[member] for member in part], self.dataset, rows, widths, dtype=dtype)
+            for part in self._parts
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Everything the remaining epochs depend on, copied to the CPU: plain containers, numbers and tensors."""
+        members: list[dict[str, Any]] = [{}] * len(self.specs)
+        for part, program in zip(self._parts, self._programs, strict=True):
+            for member, saved in zip(part, program.state(), strict=True):
+                members[member] = saved
+        return {"epoch": self.epoch, "members": members}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from a `state()` whose members have these specs, whoever trained beside them then."""
+        self.epoch = state["epoch"]
+        for part, program in zip(self._parts, self._programs, strict=True):
+            program.load([state["members"][member] for member in part])
+
+    def epochs(self, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[int, EpochMetrics]]:
+        """Train to the end, one record per finished epoch and member; a diverged member is absent from then on.
+
+        Once `stop()` is true the epoch under way is abandoned: it is not reported, and the cohort must be loaded from
+        an earlier state before it is used again.
+        """
+        while self.epoch < self._preset.epochs and len(self.diverged) < len(self.specs):
+            with _one_thread(self.device):
+                records = self._train_epoch(Clock(epoch=self.epoch, epochs=self._preset.epochs), stop)
+            if records is None:
+                return
+            self.epoch += 1
+            for member, values in records.items():
+                broken = next((name for name, value in values.items() if not math.isfinite(value)), None)
+                if broken is not None:
+                    self.diverged.setdefault(member, f"{broken} became {values[broken]} in epoch {self.epoch}")
+            yield {
+                member: EpochMetrics(epoch=self.epoch, values=records[member])
+                for member in sorted(records)
+                if member not in self.diverged
+            }
+
+    def predictions(self) -> dict[int, dict[str, list[Any]]]:
+        """What the networks now say of every test row, as columns of `PredictionsKept`."""
+        columns = {}
+        target = self.dataset.test.target
+        with _one_thread(self.device):
+            for part, program in zip(self._parts, self._programs, strict=True):
+                for member, logits in zip(part, program.logits(self._held_out["test"]), strict=True):
+                    if member not in self.diverged:
+                        columns[member] = metrics.predictions(logits, target)
+        return columns
+
+    def _train_epoch(self, clock: Clock, stop: Callable[[], bool]) -> dict[int, dict[str, float]] | None:
+        records: dict[int, dict[str, float]] = {}
+        self._begin_measuring()
+        for part, program in zip(self._parts, self._programs, strict=True):
+            began = time.perf_counter()
+            measured = program.train(clock, stop)
+            if measured is None:
+                return None
+            self._wait_for_device()
+            trained = (time.perf_counter() - began) / len(part)
+            for split, inputs in self._held_out.items():
+                held_out = self.dataset.split(split)
+                assert held_out is not None
+                evaluated = _evaluate(program.logits(inputs), held_out.target)
+                measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
+            # The one transfer of the epoch, and the one moment that waits for the device.
+            numbers = torch.stack([value.double() for value in measured.values()], 1).tolist()
+            # The runs of a program share its time equally, so that seconds add up to what was spent.
+            seconds = (time.perf_counter() - began) / len(part)
+            for place, member in enumerate(part):
+                records[member] = {
+                    **dict(zip(measured, numbers[place], strict=True)),
+                    "train/lr": program.lr(clock)[place],
+                    "train/seconds": seconds,
+                    "train/samples_per_second": len(self.dataset.train) / trained,
+                    "train/peak_mem_mib": self._peak_memory(),
+                }
+            for member, knobs in zip(part, program.objective.values(clock), strict=True):
+                records[member] |= {f"loss/{knob}": value for knob, value in knobs.items()}
+        return records
+
+    def _begin_measuring(self) -> None:
+        self._wait_for_device()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _wait_for_device(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _peak_memory(self) -> float:
+        """In MiB: the device's largest allocation of the epoch, or the process's largest resident size so far."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        # Linux counts in KiB, macOS in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _parts(specs: Sequence[RunSpec], widths: Sequence[int], dtype: torch.dtype) -> list[list[int]]:
+    """Members by program: alike in the number of steps per batch, sorted by seed, as many as fit into the cache."""
+    weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+    most = max(1, CACHE_BYTES // (2 * weights * dtype.itemsize))
+    by_steps: dict[int, list[int]] = {}
+    for member in sorted(range(len(specs)), key=lambda member: specs[member].seed):
+        by_steps.setdefault(len(losses.find(specs[member].loss).steps), []).append(member)
+    return [part for members in by_steps.values() for part in evenly(members, most)]
+
+
+def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Every metric of runs' logits [R, D, C], a few runs at a time so that memory stays small."""
+    at_once = max(1, MEASURED_LOGITS // logits[0].numel())
+    parts = [metrics.evaluate(each, target) for each in torch.split(logits, at_once)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Within the block the CPU computes on one thread: the batches are too small to share out, and where a tensor is
+    cut for a second thread would depend on how many runs there are."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
