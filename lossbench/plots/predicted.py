@@ -61,7 +61,7 @@ def draw_confidence(store: Store, request: Request) -> Figure:
         stairs = Line(series=1, x=np.repeat(edges, 2)[1:-1], y=np.repeat(of_wrong, 2))
         marks = (Bars(series=0, edges=edges, heights=of_right), stairs)
         title = f"{group.loss} on {titles[group.recipe]}: {100 * right.mean():.2f} % right"
-        x, y = Axis(title="p_y", limits=(0.0, 1.0)), Axis(title="share of the right, of the wrong rows", unit="%")
+        x, y = Axis(title="p_y", limits=(0.0, 1.0)), Axis(title="rows, right and wrong 100 % each", unit="%")
         panels.append(Panel(title=title, x=x, y=y, marks=marks))
     return Figure(
         title=f"probability of the true class p_y over {split} rows on {listed(titles.values())}",

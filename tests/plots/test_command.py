@@ -1,0 +1,84 @@
+"""`lossbench plot` as a person or a script meets it."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lossbench.cli import main
+from lossbench.home import Home
+from lossbench.plots import KINDS
+
+Plot = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def plot(bench_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Plot:
+    """Run the command on the made-up bench: exit code, stdout, stderr."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lossbench", "plot", "--home", str(bench_home.root), *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "gradient"])
+def test_every_kind_is_drawn_into_a_pipe_without_colour(kind: str, plot: Plot) -> None:
+    presets = ("grid",) if kind == "sweep" else ("digits-mlp", "wine-linear")
+    code, out, err = plot(kind, *(() if kind == "gradient" else presets))
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_without_a_kind_it_draws_curves(plot: Plot) -> None:
+    assert plot("curves")[1] == plot()[1]
+
+
+def test_width_height_and_colour_are_followed(plot: Plot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, out, _ = plot("curves", "digits-mlp", "--width", 120, "--height", 40)
+    assert "\x1b[38;5;" in out
+    lines = re.sub(r"\x1b\[[\d;]*m", "", out).splitlines()
+    assert 110 <= max(map(len, lines)) <= 120
+    assert 36 <= len(lines) <= 39
+
+
+def test_help_names_every_kind(plot: Plot) -> None:
+    code, out, _ = plot("--help")
+    assert code == 0
+    assert all(re.search(rf"\b{kind}\b", out) for kind in [*KINDS, "gradient"])
+
+
+@pytest.mark.parametrize("name", ["a.svg", "a.csv", "a.txt"])
+def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_path: Path) -> None:
+    code, out, err = plot("curves", "--out", tmp_path / name)
+    assert (code, out) == (0, "")
+    assert err == f"note: wrote {tmp_path / name}\n"
+    assert (tmp_path / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("cruves",), 2, "did you mean 'curves'"),
+        (("curves", "-m", "nil"), 2, "did you mean 'nll'"),
+        (("curves", "nowhere"), 3, "no run matches"),
+        (("curves", "--where", "seeed > 1"), 2, "seeed"),
+        (("curves", "--out", "a.gif"), 2, ".gif is none of"),
+        (("curves", "--out", "no/such/a.svg"), 2, "cannot write no/such/a.svg"),
+        (("gradient", "-l", "adaptiv"), 2, "did you mean 'adaptive'"),
+        (("cd", "digits-mlp"), 3, "at least two presets"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: tuple[str, ...], code: int, said: str, plot: Plot) -> None:
+    ended, out, err = plot(*arguments)
+    assert (ended, out) == (code, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
