@@ -1,1 +1,1 @@
-"""Statistics as pure functions of arrays; only numpy and scipy.special, so that `lossbench compare` starts fast."""
+"""Statistics as pure functions of arrays; what `lossbench compare` needs of them imports numpy alone, to start fast."""

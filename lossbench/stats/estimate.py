@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy import special
+from lossbench.stats.distributions import t_cdf, t_quantile
 
 __all__ = ["Estimate"]
 
@@ -29,11 +29,11 @@ class Estimate:
     @property
     def p(self) -> float:
         """Two-sided probability of a value at least this far from 0 if the true value were 0."""
-        return 2 * float(special.stdtr(self.df, -abs(self.t)))
+        return 2 * t_cdf(-abs(self.t), self.df)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided confidence interval of that level."""
-        half = float(special.stdtrit(self.df, (1 + level) / 2)) * self.se
+        half = t_quantile((1 + level) / 2, self.df) * self.se
         return self.value - half, self.value + half
 
     def equivalence_p(self, margin: float) -> float:
@@ -43,9 +43,7 @@ class Estimate:
         """
         if not self.se > 0:
             return math.nan
-        below = special.stdtr(self.df, -(self.value + margin) / self.se)
-        above = special.stdtr(self.df, -(margin - self.value) / self.se)
-        return float(max(below, above))
+        return t_cdf(-(margin - abs(self.value)) / self.se, self.df)
 
     def masses(self, margin: float) -> tuple[float, float, float]:
         """Posterior probability that the true value is below -margin, inside, above it.
@@ -55,6 +53,6 @@ class Estimate:
         """
         if not self.se > 0:
             return (math.nan,) * 3
-        below = float(special.stdtr(self.df, (-margin - self.value) / self.se))
-        above = float(special.stdtr(self.df, (self.value - margin) / self.se))
+        below = t_cdf((-margin - self.value) / self.se, self.df)
+        above = t_cdf((self.value - margin) / self.se, self.df)
         return below, 1 - below - above, above

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from lossbench.stats.distributions import chi_square_quantile
 from lossbench.stats.estimate import Estimate
 
 __all__ = [
@@ -120,6 +120,5 @@ def correlation(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -
 def sd_interval(sd: float, df: float, level: float = 0.95) -> tuple[float, float]:
     """Confidence interval of a normal standard deviation: sd * sqrt(df / chi2_df)."""
     tail = (1 - level) / 2
-    return sd * math.sqrt(df / float(special.chdtri(df, tail))), sd * math.sqrt(
-        df / float(special.chdtri(df, 1 - tail))
-    )
+    low, high = (sd * math.sqrt(df / chi_square_quantile(p, df)) for p in (1 - tail, tail))
+    return low, high

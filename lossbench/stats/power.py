@@ -3,8 +3,7 @@
 import math
 from functools import lru_cache
 
-import numpy as np
-from scipy import special
+from lossbench.stats.distributions import noncentral_t_cdf, normal_quantile, t_quantile
 
 __all__ = ["detectable", "power", "runs_for_superiority", "seeds_needed"]
 
@@ -16,11 +15,8 @@ def power(delta: float, se: float, df: float, alpha: float = 0.05) -> float:
 
     P(|T| > t_{1 - alpha/2, df}),   T noncentral t with df and nc = delta / se
     """
-    limit = float(special.stdtrit(df, 1 - alpha / 2))
-    shift = abs(delta) / se
-    # Where the distribution function underflows, scipy's series gives nan instead of 0.
-    below, above = np.nan_to_num(special.nctdtr(df, shift, [-limit, limit]))
-    return float(1 - above + below)
+    limit, shift = t_quantile(1 - alpha / 2, df), abs(delta) / se
+    return 1 - noncentral_t_cdf(limit, df, shift) + noncentral_t_cdf(-limit, df, shift)
 
 
 def detectable(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
@@ -36,7 +32,7 @@ def _detectable_in_errors(df: float, alpha: float, target: float) -> float:
     while power(high, 1.0, df, alpha) < target:
         high *= 2
     # Power grows with the difference, so halving finds the one place where it passes the target.
-    while high - low > 1e-12 * high:
+    while high - low > 1e-10 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if power(middle, 1.0, df, alpha) < target else (low, middle)
     return high
@@ -46,28 +42,19 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
     """The smallest number of seeds per loss, 3 or more, whose power at `delta` reaches `target`.
 
     Args:
-        sd: standard deviation of the difference of two runs; of s_a^2 + s_b^2 where seeds do not pair.
+        sd: standard deviation of the difference of two runs, > 0; the root of s_a^2 + s_b^2 where seeds do not pair.
         delta: difference to be seen, in the units of `sd`, > 0.
         paired: n - 1 degrees of freedom, else 2 (n - 1).
     Returns:
         The number of seeds, at most a million.
     """
 
-    def enough(n: int) -> bool:
-        return power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) >= target
-
-    if not sd > 0:
-        return 3
-    high = 3
-    while not enough(high):
-        if high >= MOST_SEEDS:
-            return MOST_SEEDS
-        high *= 2
-    low = max(2, high // 2)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    # A z test would need this many; a t test needs the same or a few more.
+    z = normal_quantile(1 - alpha / 2) + normal_quantile(target)
+    n = max(3, min(MOST_SEEDS, math.ceil((z * sd / delta) ** 2)))
+    while n < MOST_SEEDS and power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) < target:
+        n += 1
+    return n
 
 
 def runs_for_superiority(share: float, alpha: float = 0.05, target: float = 0.95) -> int:
@@ -75,5 +62,5 @@ def runs_for_superiority(share: float, alpha: float = 0.05, target: float = 0.95
 
     N = ((z_{1 - alpha} + z_target) / (sqrt(6) (share - 1/2)))^2
     """
-    z = float(special.ndtri(1 - alpha) + special.ndtri(target))
+    z = normal_quantile(1 - alpha) + normal_quantile(target)
     return math.ceil((z / (math.sqrt(6) * (share - 0.5))) ** 2)

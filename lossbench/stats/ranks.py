@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from lossbench.stats.distributions import chi_square_tail, f_tail, t_cdf
 
 __all__ = ["Friedman", "cliques", "conover_p", "friedman", "nemenyi_distance", "profile", "rank", "wins"]
 
@@ -54,10 +55,10 @@ def friedman(scores: NDArray[np.float64]) -> Friedman:
     f = (blocks - 1) * chi_square / left if left > 1e-9 * chi_square else math.inf
     return Friedman(
         chi_square=chi_square,
-        p=_permutation_p(ranks) if blocks < FEW_BLOCKS else float(special.chdtrc(k - 1, chi_square)),
+        p=_permutation_p(ranks) if blocks < FEW_BLOCKS else chi_square_tail(chi_square, k - 1),
         permuted=blocks < FEW_BLOCKS,
         f=f,
-        f_p=float(special.fdtrc(k - 1, (k - 1) * (blocks - 1), f)) if math.isfinite(f) else 0.0,
+        f_p=f_tail(f, k - 1, (k - 1) * (blocks - 1)) if math.isfinite(f) else 0.0,
     )
 
 
@@ -98,7 +99,11 @@ def _range_distribution(q: float, k: int) -> float:
     nodes, weights = np.polynomial.legendre.leggauss(128)
     z = 9 * nodes
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    return float(9 * k * (weights @ (density * (special.ndtr(z) - special.ndtr(z - q)) ** (k - 1))))
+    return float(9 * k * (weights @ (density * (_normal_cdf(z) - _normal_cdf(z - q)) ** (k - 1))))
+
+
+def _normal_cdf(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([math.erfc(-each / math.sqrt(2)) / 2 for each in x.tolist()])
 
 
 def conover_p(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,8 +124,7 @@ def conover_p(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     scatter = float((ranks**2).sum()) - blocks * k * (k + 1) ** 2 / 4
     variance = 2 * blocks * scatter / df * max(0.0, 1 - chi_square / (blocks * (k - 1)))
     t = np.divide(apart, math.sqrt(variance), out=np.where(apart > 0, np.inf, 0.0), where=variance > 1e-12)
-    p: NDArray[np.float64] = 2 * special.stdtr(df, -t)
-    return p
+    return np.array([[2 * t_cdf(-each, df) for each in row] for row in t.tolist()])
 
 
 def cliques(mean_ranks: NDArray[np.float64], distance: float) -> tuple[tuple[int, ...], ...]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
+from lossbench.stats.distributions import binomial_cdf, f_tail
 from lossbench.stats.estimate import Estimate
 
 __all__ = ["Crossed", "crossed", "largest_discordance", "mcnemar_p", "seed_sd"]
@@ -64,7 +64,7 @@ def crossed(differences: NDArray[np.float64]) -> Crossed:
         new_test_set=estimate(ms_new, ms_new**2 / spread if spread > 0 else rows - 1),
         independent=estimate(ms_residual, residual_df),
         f=f,
-        f_p=float(special.fdtrc(seeds - 1, residual_df, f)),
+        f_p=f_tail(f, seeds - 1, residual_df),
     )
 
 
@@ -77,11 +77,11 @@ def mcnemar_p(gained: int, lost: int) -> float:
         gained: rows only the candidate has right, b.
         lost: rows only the baseline has right, c.
     """
-    return min(1.0, 2 * float(special.bdtr(min(gained, lost), gained + lost, 0.5)))
+    return min(1.0, 2 * binomial_cdf(min(gained, lost), gained + lost, 0.5))
 
 
 def largest_discordance(net: int, alpha: float = 0.05) -> int:
-    """The most rows two models may disagree on for a net gain of `net` rows to have a McNemar p below alpha; 0 if none."""
+    """The most rows two models may disagree on while a net gain of `net` rows keeps McNemar's p below alpha, or 0."""
     found = 0
     discordant = net
     while mcnemar_p((discordant + net) // 2, (discordant - net) // 2) < alpha:

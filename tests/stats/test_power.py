@@ -51,7 +51,7 @@ def test_seeds_needed_unpaired_equals_statsmodels():
 
 
 def test_seeds_needed_at_the_ends():
-    assert power.seeds_needed(0.0, 0.2) == 3
+    assert power.seeds_needed(1e-9, 0.2) == 3
     assert power.seeds_needed(1.0, 1e-9) == power.MOST_SEEDS
 
 

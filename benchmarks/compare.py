@@ -1,0 +1,99 @@
+"""How long does `lossbench compare` take, start-up included?
+
+    python benchmarks/compare.py --runs 10000 --epochs 200
+
+Fills a home with runs of made-up numbers (10 losses, 10 seeds, as many presets as it takes), reads it once so that
+the journals are in the store, then times whole processes. Prints one line of JSON; results are kept in compare.md.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import scipy
+
+from lossbench.events import EpochDone, EpochMetrics, RunEnded, RunStarted, new_run_id, now
+from lossbench.home import Home
+from lossbench.journal import Journal
+from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec, parse_loss
+
+LOSSES = ("ce", "adaptive", "expectation", "mae", "gce", "poly1", "sce", "bce", "focal:gamma=2", "ce-el:focus=0-0.5")
+SEEDS = 10
+
+
+def fill(home: Home, runs: int, epochs: int) -> None:
+    rng = np.random.default_rng(0)
+    home.create()
+    with Journal(home) as journal:
+        for number in range(runs):
+            cell, seed = divmod(number, SEEDS)
+            block, loss = divmod(cell, len(LOSSES))
+            preset = Preset(
+                name=f"preset-{block:03d}",
+                data=DataSpec(name="made-up"),
+                model=ModelSpec(name="mlp"),
+                epochs=epochs,
+                batch_size=32,
+                optimizer=OptimizerSpec(name="sgd", lr=0.1),
+            )
+            spec = RunSpec(preset=preset, loss=parse_loss(LOSSES[loss]), seed=seed, numbers_version=NUMBERS_VERSION)
+            run_id = new_run_id()
+            start = RunStarted(
+                run_id=run_id,
+                at=now(),
+                key=spec.key,
+                recipe=spec.recipe,
+                spec=spec.resolved(),
+                from_epoch=0,
+                provenance={"lossbench": "0", "torch": "0", "device": "cpu"},
+            )
+            journal.append(start)
+            for epoch, value in enumerate(0.7 + 0.002 * loss + 0.005 * rng.normal(size=epochs), start=1):
+                values = {"test/top1_acc": value, "test/nll": 1 - value, "train/objective": 1 - value}
+                journal.append(EpochDone(run_id=run_id, at=now(), metrics=EpochMetrics(epoch=epoch, values=values)))
+            journal.append(RunEnded(run_id=run_id, at=now(), status="done"))
+
+
+def timed(home: Home, *arguments: str) -> float:
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "lossbench", "compare", *arguments, "--home", str(home.root)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="fill this folder and leave it there; one that is filled is used again")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home((options.keep or Path(folder)) / f"{options.runs}x{options.epochs}")
+        if not home.root.exists():
+            fill(home, options.runs, options.epochs)
+        first = timed(home)
+        result = {
+            "runs": options.runs,
+            "epochs": options.epochs,
+            "first_seconds": round(first, 2),
+            "all_presets_seconds": round(min(timed(home) for _ in range(options.repeats)), 2),
+            "one_preset_seconds": round(min(timed(home, "preset-000") for _ in range(options.repeats)), 2),
+            "machine": platform.processor() or platform.machine(),
+            "python": platform.python_version(),
+            "duckdb": duckdb.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
