@@ -69,6 +69,19 @@ class DataSpec:
     """Mirror each training image with probability one half."""
     crop_padding: Annotated[int, Ge(0)] = 0
     """Zero-pad each training image by this many pixels and crop it back at a random place."""
+    rotation: Annotated[float, Ge(0), Le(180)] = 0.0
+    """Turn each training image by up to this many degrees either way."""
+    perspective: Annotated[float, Ge(0), Le(1)] = 0.0
+    """With probability one half, pull each corner inwards by up to this share of half the image."""
+    jitter: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Multiply brightness, contrast and saturation by factors between 1 minus and 1 plus this."""
+    erasing: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability of blanking a random rectangle of a training image, of 2 to 33 % of its area."""
+
+    @property
+    def augmented(self) -> bool:
+        """Whether a training image looks different from epoch to epoch."""
+        return bool(self.flip or self.crop_padding or self.rotation or self.perspective or self.jitter or self.erasing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from lossbench import models
 from lossbench.spec import RunSpec
 
-__all__ = ["accepts", "evenly", "plan"]
+__all__ = ["LARGEST", "accepts", "evenly", "plan"]
 
 LARGEST = 216
 """Members beyond which a larger cohort gains nothing more, even of the smallest networks."""

@@ -25,8 +25,11 @@ def batches(
     """Training batches of one epoch, the last one shorter where the rows do not divide."""
     home = dataset.train.target.device
     order = permutation(len(dataset.train), seed=seed, epoch=epoch).to(home)
-    views = augment.draw(spec, len(dataset.train), seed=seed, epoch=epoch)
-    views = views and views.to(home)
+    views = None
+    if dataset.kind == "images":
+        height, width = dataset.shape[1:]
+        views = augment.draw(spec, len(dataset.train), (height, width), seed=seed, epoch=epoch)
+        views = views and views.to(home)
     for rows in torch.split(order, batch_size):
         inputs = dataset.train.inputs[rows]
         if dataset.kind == "images":
@@ -52,14 +55,6 @@ def evaluation_batches(
 
 
 def _network_input(images: Tensor, dataset: Dataset, views: augment.Views | None) -> Tensor:
-    """Bytes [N, C, H, W] to normalised floats, seen through `views`."""
     assert dataset.shift is not None
     assert dataset.scale is not None
-    shift = dataset.shift
-    if views is not None:
-        images = augment.gather(images, views)
-        if shift.shape[-1] > 1:
-            # A mean image is subtracted before cropping, so it moves with the pixels and the border is exactly zero.
-            # Channel statistics come after cropping, as in torchvision's recipes, so there the border is black.
-            shift = augment.gather(shift.expand(images.shape), views)
-    return images.float().mul_(dataset.scale).add_(shift)
+    return augment.network_input(images, dataset.shift, dataset.scale, views)

@@ -45,6 +45,8 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
     labels = _labels(spec, tables, train_rows)
     noise = record(train.target, labels, classes) if spec.noise or spec.human_labels else None
     train = dataclasses.replace(train, target=labels)
+    if spec.jitter and tables.train.inputs.shape[1] != 3:
+        raise UsageError(f"data.jitter needs colour images; {spec.name} is grey")
     shift = scale = None
     if source.kind == "features":
         move, stretch = normalise.for_features(spec, train.inputs)
@@ -73,8 +75,10 @@ def _check(spec: DataSpec, source: Source) -> None:
         raise UsageError(
             f"data set {spec.name} is published without a test split; set data.test, such as data.test=0.2"
         )
-    if source.kind != "images" and (spec.flip or spec.crop_padding):
-        raise UsageError(f"data.flip and data.crop_padding need images; {spec.name} has {source.kind}")
+    if source.kind != "images" and spec.augmented:
+        raise UsageError(f"flips, crops and other changes to pictures need images; {spec.name} has {source.kind}")
+    if spec.jitter and spec.normalize == "pixel-mean":
+        raise UsageError("data.jitter needs colours, which are gone once data.normalize=pixel-mean has been applied")
 
 
 def _only(spec: DataSpec, tables: Tables) -> Tables:

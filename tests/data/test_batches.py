@@ -10,6 +10,7 @@ from lossbench.data import augment
 from lossbench.spec import DataSpec
 
 NOWHERE = Path("/nonexistent")
+SIZE = (8, 8)
 IMAGES = DataSpec(name="synthetic-images", normalize="channel", flip=True, crop_padding=2)
 
 
@@ -67,10 +68,10 @@ def test_a_mean_image_is_subtracted_before_cropping_and_leaves_a_border_of_zero(
     dataset = data.load(spec, NOWHERE)
     inputs, _ = epoch_of(spec)
     order = data.permutation(len(dataset.train), seed=0, epoch=0)
-    views = augment.draw(spec, len(dataset.train), seed=0, epoch=0).take(order)
+    views = augment.draw(spec, len(dataset.train), SIZE, seed=0, epoch=0).take(order)
     centred = (dataset.train.inputs[order].double() / 255 + dataset.shift.double()).float()
-    torch.testing.assert_close(inputs, augment.gather(centred, views), atol=1e-6, rtol=0)
-    lowered = views.top == 2  # the window hangs two rows below the image
+    torch.testing.assert_close(inputs, augment.gather(centred, views.corner, views.mirrored), atol=1e-6, rtol=0)
+    lowered = views.corner[:, 0] == 2  # the window hangs two rows below the image
     assert lowered.any()
     assert not inputs[lowered][:, :, -2:].any()
 
@@ -79,9 +80,26 @@ def test_channel_statistics_come_after_cropping_and_leave_a_black_border():
     dataset = data.load(IMAGES, NOWHERE)
     inputs, _ = epoch_of(IMAGES)
     order = data.permutation(len(dataset.train), seed=0, epoch=0)
-    lowered = augment.draw(IMAGES, len(dataset.train), seed=0, epoch=0).take(order).top == 2
+    lowered = augment.draw(IMAGES, len(dataset.train), SIZE, seed=0, epoch=0).take(order).corner[:, 0] == 2
     border = inputs[lowered][:, :, -2:]
     torch.testing.assert_close(border, dataset.shift.expand_as(border))
+
+
+def test_every_change_at_once_gives_finite_pictures_that_the_batch_size_does_not_decide():
+    spec = DataSpec(
+        name="synthetic-images",
+        normalize="channel",
+        flip=True,
+        crop_padding=1,
+        rotation=5.0,
+        perspective=0.3,
+        jitter=0.2,
+        erasing=0.5,
+    )
+    one, other = epoch_of(spec, batch_size=64)[0], epoch_of(spec, batch_size=11)[0]
+    assert one.isfinite().all()
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    assert not torch.equal(one, epoch_of(spec, epoch=1)[0])
 
 
 def test_a_split_that_is_not_held_out_has_no_batches():
