@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lossbench.losses._knobs import Number
+from lossbench.losses._numerics import refuse_second_derivative
 
 __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "true_class_loss"]
 
@@ -102,8 +103,7 @@ class _TrueClassLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("this loss has no second derivative; take the gradient without create_graph")
+        refuse_second_derivative()
         residual, ctx.residual = ctx.residual, None
         if residual is None:
             raise RuntimeError("the gradient of this loss was already taken; compute the loss again")

@@ -12,7 +12,20 @@ from torch import Tensor
 
 from lossbench.losses._knobs import Number
 
-__all__ = ["column", "entropy", "expm1_over", "log", "log_not_p", "log_probabilities", "one_hot", "pick", "power"]
+__all__ = [
+    "column",
+    "entropy",
+    "exp",
+    "expm1",
+    "expm1_over",
+    "log",
+    "log_not_p",
+    "log_probabilities",
+    "one_hot",
+    "pick",
+    "power",
+    "refuse_second_derivative",
+]
 
 
 def column(knob: Number) -> Number:
@@ -66,16 +79,28 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return result
 
 
-def log_not_p(log_p: Tensor, target: Tensor) -> Tensor:
-    """log(1 - p_y) [N] from log-probabilities [N, C], as a log-sum-exp over the other classes: finite at any margin."""
-    masked = log_p.scatter(-1, target.unsqueeze(-1), -math.inf)
-    return masked.logsumexp(-1)
+def log_not_p(logits: Tensor, target: Tensor) -> Tensor:
+    """log(1 - p_y) [N], finite at any margin, with a gradient exact to rounding."""
+    result: Tensor = _LogNotP.apply(logits, target)
+    return result
+
+
+def expm1(values: Tensor) -> Tensor:
+    """exp(values) - 1 with the gradient exp(values), which torch takes as (exp(values) - 1) + 1 and so rounds away."""
+    result: Tensor = _Expm1.apply(values)
+    return result
 
 
 def entropy(log_p: Tensor) -> Tensor:
     """Entropy [N] of a distribution given as log-probabilities [N, C], in nats."""
     result: Tensor = -(log_p.exp() * log_p).sum(-1)
     return result
+
+
+def refuse_second_derivative() -> None:
+    """Backward passes written by hand are not differentiable themselves; say so rather than return a wrong number."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("this loss has no second derivative; take the gradient without create_graph")
 
 
 class _LogProbabilities(torch.autograd.Function):
@@ -90,12 +115,45 @@ class _LogProbabilities(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            raise RuntimeError("this loss has no second derivative; take the gradient without create_graph")
+        refuse_second_derivative()
         odds, rest, index = ctx.saved_tensors
         total = 1 + rest
         at_top = upstream.gather(-1, index)
         others = upstream.scatter(-1, index, torch.zeros_like(at_top)).sum(-1, keepdim=True)
         gradient = upstream - odds * ((others + at_top) / total)
         result: Tensor = gradient.scatter_(-1, index, (at_top * rest - others) / total)
+        return result
+
+
+class _LogNotP(torch.autograd.Function):
+    """d log(1 - p_y) is p_y r_j for the other classes, r their softmax among themselves, and -p_y for the true one."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        index = target.unsqueeze(-1)
+        log_p = logits.log_softmax(-1)
+        p_true = log_p.gather(-1, index).exp()
+        others = log_p.scatter_(-1, index, torch.full_like(p_true, -math.inf))
+        result = others.logsumexp(-1, keepdim=True)
+        ctx.save_for_backward(others.sub_(result).exp_().mul_(p_true).scatter_(-1, index, -p_true))
+        return result.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        refuse_second_derivative()
+        (slope,) = ctx.saved_tensors
+        return slope * upstream.unsqueeze(-1), None
+
+
+class _Expm1(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        return torch.expm1(values)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        refuse_second_derivative()
+        (values,) = ctx.saved_tensors
+        result: Tensor = upstream * values.exp()
         return result

@@ -103,7 +103,7 @@ def dual_focal(logits: Tensor, target: Tensor, *, gamma: Number) -> Tensor:
     log_p = log_probabilities(logits)
     log_p_true = pick(log_p, target)
     below = log_p.masked_fill(log_p >= log_p_true.unsqueeze(-1), -math.inf).amax(-1)
-    return torch.exp(gamma * torch.logaddexp(log_not_p(log_p, target), below)) * -log_p_true
+    return torch.exp(gamma * torch.logaddexp(log_not_p(logits, target), below)) * -log_p_true
 
 
 @loss(
@@ -135,5 +135,5 @@ def asl(logits: Tensor, target: Tensor, *, gamma_pos: Number, gamma_neg: Number,
     log_p_true = pick(log_p, target)
     share = epsilon / logits.shape[-1]
     terms = torch.exp(column(gamma_neg) * log_p) * log_p
-    others = terms.sum(-1) - pick(terms, target)
-    return -(1 - epsilon + share) * torch.exp(gamma_pos * log_not_p(log_p, target)) * log_p_true - share * others
+    others = terms.scatter(-1, target.unsqueeze(-1), 0.0).sum(-1)
+    return -(1 - epsilon + share) * torch.exp(gamma_pos * log_not_p(logits, target)) * log_p_true - share * others

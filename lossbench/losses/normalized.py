@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses._knobs import Fixed, Interval, Number, at_least, within
-from lossbench.losses._numerics import column, log_not_p, log_probabilities, pick
+from lossbench.losses._numerics import column, expm1, log_not_p, log_probabilities, pick
 from lossbench.losses._registry import loss
 
 __all__ = ["nce", "nce_mae", "nce_rce", "ngce"]
@@ -47,7 +47,7 @@ def ngce(logits: Tensor, target: Tensor, *, q: Number) -> Tensor:
     Identities: nce as q tends to 0; sums to 1 over all labels.
     Caveats: alone it underfits.
     """
-    missing = torch.expm1(column(q) * log_probabilities(logits))
+    missing = expm1(column(q) * log_probabilities(logits))
     return pick(missing, target) / missing.sum(-1)
 
 
@@ -75,7 +75,7 @@ def nce_rce(logits: Tensor, target: Tensor, *, alpha: Number, beta: Number, A: N
     Identities: alpha nce + beta rce.
     """
     log_p = log_probabilities(logits)
-    passive = torch.exp(log_not_p(log_p, target))
+    passive = torch.exp(log_not_p(logits, target))
     return alpha * pick(log_p, target) / log_p.sum(-1) - beta * A * passive
 
 
@@ -94,5 +94,5 @@ def nce_mae(logits: Tensor, target: Tensor, *, alpha: Number, beta: Number) -> T
     Identities: alpha nce + beta / 2 mae; at 1 and 1 it sums to C over all labels.
     """
     log_p = log_probabilities(logits)
-    passive = torch.exp(log_not_p(log_p, target))
+    passive = torch.exp(log_not_p(logits, target))
     return alpha * pick(log_p, target) / log_p.sum(-1) + beta * passive

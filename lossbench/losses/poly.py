@@ -1,5 +1,6 @@
 """Cross entropy as a series in 1 - p_y, with its leading coefficients changed."""
 
+import torch
 from torch import Tensor
 
 from lossbench.losses._knobs import Fixed, Number, at_least
@@ -26,7 +27,19 @@ def poly1(true: TrueClass, *, epsilon: Number) -> tuple[Tensor, Number]:
     Identities: ce-el at focus (1 - 1/epsilon) / 2, for epsilon >= 1.
     Caveats: below -1 the weight is negative near p = 1, which pushes confident samples back.
     """
-    return true.ce + epsilon * true.not_p, 1 + epsilon * true.p
+    weight = (1 + epsilon) - epsilon * true.not_p
+    if isinstance(epsilon, Tensor) or epsilon < 0:
+        return (1 + epsilon) * true.not_p + _ce_beyond_first_term(true), weight
+    return true.ce + epsilon * true.not_p, weight
+
+
+def _ce_beyond_first_term(true: TrueClass) -> Tensor:
+    """-log(p) - (1 - p), which is what remains near epsilon -1: by its series where the difference would cancel."""
+    not_p = true.not_p
+    series = torch.zeros_like(not_p)
+    for term in range(12, 1, -1):
+        series = not_p * (1 / term + series)
+    return torch.where(not_p < 0.05, not_p * series, true.ce - not_p)
 
 
 @true_class("poly1-focal", cites=(_POLY,), knobs={"epsilon": Fixed(1.0), "gamma": Fixed(2.0, at_least(0))})

@@ -1,0 +1,74 @@
+"""Values and gradients against a 60-digit computation straight from the printed formulas."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lossbench import losses
+from lossbench.losses import FromData, Learned
+from lossbench.schedules import Clock
+
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
+LAST = Clock(epoch=99, epochs=100)
+
+RELATIVE = {torch.float64: 1e-9, torch.float32: 2e-5}
+# Below the smallest normal number a float has fewer digits than were asked for.
+UNDERFLOW = {torch.float64: 1e-300, torch.float32: 1e-37}
+
+
+def training_targets(classes):
+    counts = torch.tensor(GOLDEN["counts"][:classes])
+    return torch.repeat_interleave(torch.arange(classes), counts)
+
+
+def step_of(text, index, classes):
+    entry, sources = losses.sources(losses.resolve(text))
+    values = {
+        knob: source.read(training_targets(classes), classes)
+        if isinstance(source, FromData)
+        else losses.value_at(source, LAST)
+        for knob, source in sources.items()
+        if not isinstance(source, Learned)
+    }
+    return entry, losses.per_sample(entry, entry.steps[index], values)
+
+
+CASES = [
+    pytest.param(text, block, index, id=f"{text}-{block}")
+    for index, kind in ((0, "losses"), (1, "second_steps"))
+    for text, blocks in GOLDEN[kind].items()
+    for block in blocks
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize(("text", "block", "index"), CASES)
+def test_value_and_gradient_equal_the_formula(text, block, index, dtype):
+    rows = GOLDEN["blocks"][block]
+    logits = torch.tensor(rows["logits"], dtype=dtype, requires_grad=True)
+    entry, function = step_of(text, index, logits.shape[-1])
+    values, gradients = GOLDEN[("losses", "second_steps")[index]][text][block]
+
+    result = function(logits, torch.tensor(rows["target"]))
+    result.sum().backward()
+
+    for row, (value, expected) in enumerate(zip(values, gradients, strict=True)):
+        close(result[row].detach(), value, dtype, scale=abs(value))
+        if expected is None:
+            continue
+        for found, slope in zip(logits.grad[row], expected, strict=True):
+            # A loss of p_y alone is exact in every entry; elsewhere terms may cancel in one, and the row sets the scale.
+            scale = abs(slope) if entry.curve else max(map(abs, expected))
+            close(found, slope, dtype, scale)
+
+
+def close(found, expected, dtype, scale):
+    assert found.dtype == dtype
+    assert abs(found.item() - expected) <= RELATIVE[dtype] * scale + UNDERFLOW[dtype], (found.item(), expected)
+
+
+def test_every_loss_is_covered():
+    covered = {losses.resolve(text).name for text in [*GOLDEN["losses"], *GOLDEN["second_steps"]]}
+    assert covered == {entry.name for entry in losses.catalogue()}
