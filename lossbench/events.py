@@ -5,7 +5,6 @@ Events are plain values: they pickle, compare and go through JSON unchanged. Tim
 
 import array
 import base64
-import binascii
 import math
 import re
 import secrets
@@ -182,8 +181,8 @@ def from_json(body: Mapping[str, Any]) -> Event:
     """
     try:
         return _from_json(body)
-    except (KeyError, TypeError, AttributeError, OverflowError, zlib.error, binascii.Error) as error:
-        raise ValueError(f"not an event: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, zlib.error) as error:
+        raise ValueError(f"not an event: {error}") from error
 
 
 def _from_json(body: Mapping[str, Any]) -> Event:
