@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from lossbench.home import Home
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("lossbench", deadline=None)
+settings.load_profile("lossbench")
 
 REAL_DATA = Path(os.environ.get("LOSSBENCH_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

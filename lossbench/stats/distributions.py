@@ -43,7 +43,16 @@ def t_quantile(p: float, df: float) -> float:
     """The t with P(T <= t) = p, for 0 < p < 1."""
     if p <= 0.5:
         return -t_quantile(1 - p, df) if p < 0.5 else 0.0
-    return _solve(lambda t: t_cdf(-t, df) - (1 - p))
+    log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
+    # The normal quantile lies below, and above 0 the distribution function is concave: Newton climbs and never overshoots.
+    t = normal_quantile(p)
+    for _ in range(_STEPS):
+        density = math.exp(log_peak - (df + 1) / 2 * math.log1p(t * t / df))
+        step = (t_cdf(-t, df) - (1 - p)) / density
+        t += step
+        if step <= 1e-12 * t:
+            break
+    return t
 
 
 def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
