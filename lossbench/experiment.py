@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lossbench import checkpoint, data, models, objective
+from lossbench import checkpoint, cohort, data, objective
 from lossbench.checkpoint import Checkpoint
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError, UsageError
@@ -148,7 +148,7 @@ class _Execution:
         engine: Engine | None = None
         broken: Exception | None = None
         try:
-            torch.set_num_threads(fixed_threads or threads or _default_threads(self.runs[0].spec, dataset))
+            torch.set_num_threads(fixed_threads or threads or _default_threads(self.runs[0].spec))
             engine = _engine([run.spec for run in self.runs], dataset, device)
             if from_epoch:
                 states = [run.resumed.state for run in self.runs if run.resumed]
@@ -187,9 +187,10 @@ class _Execution:
         epochs = self.runs[0].spec.preset.epochs
         for records in engine.epochs(stop):
             due = self.keep == "all" or time.monotonic() - self.saved_at >= self.saving_took / CHECKPOINT_SHARE
+            last = max(records, default=None)
             for index, metrics in records.items():
                 event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
-                yield self.journal.append(event, sync=due and index == max(records))
+                yield self.journal.append(event, sync=due and index == last)
             yield from self._end_diverged(engine)
             if self.alive and (engine.epoch < epochs or self.keep != "none"):
                 self.unsaved = engine.state()
@@ -258,17 +259,15 @@ class _Execution:
 
 
 def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Engine:
+    if cohort.accepts(specs[0]):
+        return cohort.Cohort(specs, dataset, device=device)
     (spec,) = specs
     return Trainer(spec, dataset, device=device)
 
 
-def _stack_of_layers(spec: RunSpec, dataset: Dataset) -> bool:
-    return models.widths(spec.preset.model, math.prod(dataset.shape), dataset.classes) is not None
-
-
-def _default_threads(spec: RunSpec, dataset: Dataset) -> int:
-    """One for stacks of linear layers, whose batches are too small to share out; else all that PyTorch would take."""
-    return 1 if _stack_of_layers(spec, dataset) else _ALL_THREADS
+def _default_threads(spec: RunSpec) -> int:
+    """One for the networks of cohorts, whose batches are too small to share out; else all that PyTorch would take."""
+    return 1 if cohort.accepts(spec) else _ALL_THREADS
 
 
 def _out_of_memory(error: Exception) -> bool:

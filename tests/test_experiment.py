@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lossbench import checkpoint, data, experiment, losses
+from lossbench.cohort import Cohort
 from lossbench.errors import DataError, LossbenchError, StoreError, UsageError
 from lossbench.events import EpochDone, PredictionsKept, RunEnded, RunStarted, to_json
 from lossbench.experiment import execute
@@ -269,9 +270,55 @@ def test_a_journal_that_fails_once_still_takes_the_last_word(home, monkeypatch):
     assert [line.body["kind"] for line in read(path)] == ["started", "epoch", "ended"]
 
 
-def test_data_are_read_once_for_all_members(home, monkeypatch):
+FEATURES = {"data": DataSpec(name="synthetic"), "model": ModelSpec(name="mlp", hidden=(5,))}
+MEMBERS = [
+    spec("ce", 0, **FEATURES),
+    spec("adaptive", 0, lr=0.1, **FEATURES),
+    spec("focal:gamma=learned(2)", 1, **FEATURES),
+    spec("ce", 1, schedule="milestones(1e30,2)", **FEATURES),
+]
+
+
+def by_key(events) -> dict[str, list]:
+    keys = {event.run_id: event.key for event in events if isinstance(event, RunStarted)}
+    runs = {}
+    for event in events:
+        runs.setdefault(keys[event.run_id], []).append(event)
+    return runs
+
+
+def test_members_of_a_cohort_have_the_numbers_they_have_alone(home, monkeypatch):
     loads = []
     real = data.load
     monkeypatch.setattr(data, "load", lambda *args: loads.append(args) or real(*args))
-    run(home)
+    together = by_key(run(home, *MEMBERS))
     assert len(loads) == 1
+    assert len(list(journals(home))) == 1
+    for member in MEMBERS:
+        told = together[member.key]
+        assert records(told) == records(run(home, member))
+        assert told[-1].status == ("diverged" if "1e30" in member.preset.optimizer.schedule else "done")
+    assert len(records(together[MEMBERS[3].key])) == 2
+    assert list(home.checkpoints.iterdir()) == []
+
+
+def test_an_interrupted_cohort_goes_on_whole_in_parts_and_with_newcomers(home):
+    expected = {key: records(told) for key, told in by_key(run(home, *MEMBERS)).items()}
+    first = by_key(interrupted(home, len(MEMBERS), *MEMBERS))
+    ids = [first[member.key][0].run_id for member in MEMBERS]
+    assert [checkpoint.load(home, run_id, member).epoch for run_id, member in zip(ids, MEMBERS, strict=True)] == [1] * 4
+    newcomer = spec("mae", 5, **FEATURES)
+    second = by_key(run(home, MEMBERS[2], newcomer, MEMBERS[0], run_ids=[ids[2], None, ids[0]]))
+    assert len(records(second[newcomer.key])) == 4
+    third = by_key(run(home, MEMBERS[3], MEMBERS[1], run_ids=[ids[3], ids[1]]))
+    for member in MEMBERS:
+        later = (second | third)[member.key]
+        assert later[0].from_epoch == 1
+        assert records(first[member.key]) + records(later) == expected[member.key]
+    assert list(home.checkpoints.iterdir()) == []
+
+
+def test_an_error_fails_every_member_of_a_cohort(home, monkeypatch):
+    monkeypatch.setattr(Cohort, "predictions", lambda self: 1 / 0)
+    events = run(home, *MEMBERS[:2])
+    assert [event.status for event in events if isinstance(event, RunEnded)] == ["failed", "failed"]
