@@ -103,14 +103,25 @@ def plan(
     return planned
 
 
-def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[], bool]) -> Iterator[Event]:
-    """Train what is planned, in its order, and yield what happens.
+def carry_out(
+    planned: Sequence[Planned], executor: Executor, stop: Callable[[], bool], *, jobs: int
+) -> Iterator[Event]:
+    """Train what is planned and yield what happens; small networks of one recipe train together.
 
     Raises:
         LossbenchError: after the last event, when there were cells that could not even begin.
     """
+    # Imported here because it brings torch, which planning does without.
+    from lossbench import cohort
+
+    share = max(1, -(-len(planned) // jobs))
+    cohorts = cohort.plan([each.spec for each in planned], largest=min(share, cohort.LARGEST))
     groups = [
-        Group(cells=(each.spec,), run_ids=(each.run_id if each.action == "resume" else None,)) for each in planned
+        Group(
+            cells=tuple(planned[place].spec for place in places),
+            run_ids=tuple(planned[place].run_id if planned[place].action == "resume" else None for place in places),
+        )
+        for places in cohorts
     ]
     yield from executor.run(groups, stop)
 

@@ -102,7 +102,7 @@ def train(
     begun = 0
     with stop_on_signals(seconds) as stop, follow(len(todo), plain=plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
-        for event in carry_out(todo, executor, stop):
+        for event in carry_out(todo, executor, stop, jobs=jobs):
             show_event(event)
             match event:
                 case RunStarted():
