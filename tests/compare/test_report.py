@@ -1,0 +1,108 @@
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from lossbench import render
+from lossbench.compare import compare_losses
+from lossbench.render.comparison import comparison_document
+from lossbench.render.explain import FORMULAS
+from lossbench.render.values import Table
+from lossbench.store import Selection, Store
+
+BASE = (0.7731, 0.7702, 0.7758, 0.7711, 0.7744)
+ADAPTIVE = (0.7769, 0.7735, 0.7740, 0.7762, 0.7791)
+
+
+@pytest.fixture
+def comparison(bench):
+    for preset in ("one", "two", "three"):
+        bench.arm("ce", BASE, preset=preset)
+        bench.arm("adaptive", ADAPTIVE, preset=preset)
+        bench.arm("focal", [value - 0.02 - 0.0001 * seed for seed, value in enumerate(BASE)], preset=preset)
+        bench.arm("focal:gamma=0", BASE, preset=preset)
+        bench.run("adaptive", 5, 0.5, preset=preset, status="diverged")
+        bench.arm("poly1", BASE[:2], preset=preset)
+    with Store.open(bench.home) as store:
+        return compare_losses(store, Selection())
+
+
+def text(value, format="table", width=80):
+    return render.document(comparison_document(value), format, width=width, color=False)
+
+
+def test_every_line_fits_eighty_columns(comparison):
+    assert max(map(len, text(comparison).splitlines())) <= 80
+
+
+def test_verdicts_come_first_and_caveats_last(comparison):
+    document = comparison_document(comparison)
+    headings = [section.heading for section in document.sections]
+    assert headings == ["Verdict", "one", "two", "three", "Over all presets", "Caveats"]
+
+
+def test_every_verdict_is_a_sentence(comparison):
+    shown = " ".join(text(comparison, width=None).split())
+    assert "one: top-1 accuracy on test, last epoch, against ce" in shown
+    assert re.search(
+        r"adaptive: underpowered, needs about 18 seeds \(\d+ to \d+\) to see 0\.20 points; "
+        r"\+0\.30 points \[-0\.\d\d, \+0\.\d\d\] in 5 pairs; 1 of 6 diverged",
+        shown,
+    )
+    assert "focal: worse, by more than 0.20 points; -2.02 points" in shown
+    assert "focal:gamma=0: equivalent, identical in all 5 seeds; check that the loss is applied" in shown
+    assert "poly1: insufficient data; +0.00 points in 2 pairs" in shown
+
+
+@pytest.mark.parametrize("metric", ["best-test", "welch", "nll"])
+def test_caveats(bench, metric):
+    for loss, first in (("ce", 0), ("adaptive", 7 if metric == "welch" else 0)):
+        for seed in range(3):
+            values = {"test/top1_acc": 0.5 + 0.01 * seed, "test/nll": 1.0 + 0.01 * seed}
+            bench.run(loss, first + seed, None, epochs=[values] * 3)
+    options = {"best-test": {"at": "best-test"}, "welch": {}, "nll": {"metric": "nll"}}[metric]
+    with Store.open(bench.home) as store:
+        shown = " ".join(text(compare_losses(store, Selection(), **options)).split())
+    expected = {
+        "best-test": ("no verdict, as the epoch was picked on the test set", "flatter the noisier loss"),
+        "welch": ("Welch's test, unpaired", "hand-picked list"),
+        "nll": ("exploratory", "without --min-effect"),
+    }[metric]
+    assert [each for each in expected if each not in shown] == []
+
+
+def test_all_formats_hold_the_same_values(comparison):
+    document = comparison_document(comparison)
+    whole = json.loads(text(comparison, "json", None))
+    assert whole["schema_version"] == 1
+    records = whole["rows"]
+    assert records == [json.loads(line) for line in text(comparison, "jsonl", None).splitlines()]
+    rows = list(csv.DictReader(io.StringIO(text(comparison, "csv", None))))
+    assert len(rows) == len(records) == len(document.records.rows) == 12
+    for row, record in zip(rows, records, strict=True):
+        for key, value in record.items():
+            if isinstance(value, float):
+                assert float(row[key]) == value
+            else:
+                assert row[key] == ("" if value is None else str(value))
+    contrast = comparison.panels[0].contrasts[0]
+    for field in ("gain", "low", "high", "p", "p_adjusted", "flip_p", "hedges", "superiority", "detectable", "n", "t"):
+        assert records[0][field] == getattr(contrast, field)
+
+
+@pytest.mark.parametrize("format", ["md", "latex"])
+def test_text_formats_show_the_cells_of_the_tables(comparison, format):
+    shown = text(comparison, format, None)
+    for cell in ("+0.30", "0.0725", "0.1250", "0.0625", "0.86", "0.84", "0.26"):
+        assert cell in shown
+
+
+def test_every_number_is_explained(comparison):
+    document = comparison_document(comparison, explain=True)
+    tables = [item for section in document.sections for item in section.body if isinstance(item, Table)]
+    keys = {column.key for table in tables for column in table.columns if column.numeric}
+    assert keys - FORMULAS.keys() == {"presets"}
+    assert document.sections[-1].heading == "Formulas"
+    assert any(line.startswith("g_z: ") for line in document.sections[-1].body)
