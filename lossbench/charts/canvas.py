@@ -83,7 +83,8 @@ class Canvas:
             case Bars():
                 self._bars(mark)
             case Span():
-                self._stroke("x", mark.y, mark.low, mark.high, "━", _GRAY)
+                low, high = (place(self.panel.x, np.array([end])) for end in (mark.low, mark.high))
+                self._strokes("x", np.array([mark.y]), low, high, "━", _GRAY)
             case Box():
                 self._box(mark)
             case Line():
@@ -111,48 +112,46 @@ class Canvas:
         spots = self._column_centres()[wanted]
         chosen = np.unique([whole[np.argmin(np.abs(x[whole] - spot))] for spot in spots])
         if mark.low is not None and mark.high is not None:
-            for index in chosen:
-                low, high = float(mark.low[index]), float(mark.high[index])
-                self._stroke("y", float(x[index]), low, high, "│", color_of(mark.series))
+            low, high = (place(self.panel.y, each[chosen]) for each in (mark.low, mark.high))
+            self._strokes("y", x[chosen], low, high, "│", color_of(mark.series))
         self._dots(x[chosen], y[chosen], marker_of(mark.series), color_of(mark.series))
 
     def _points(self, mark: Points) -> None:
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
         shade = color_of(mark.series)
         if mark.low is not None and mark.high is not None:
-            glyph, across = ("─", y) if mark.along == "x" else ("│", x)
-            for spot, low, high in zip(across, mark.low, mark.high, strict=True):
-                self._stroke(mark.along, float(spot), float(low), float(high), glyph, shade)
+            glyph, across, axis = ("─", y, self.panel.x) if mark.along == "x" else ("│", x, self.panel.y)
+            self._strokes(mark.along, across, place(axis, mark.low), place(axis, mark.high), glyph, shade)
         self._dots(x, y, marker_of(mark.series), shade)
 
     def _box(self, mark: Box) -> None:
-        shade = color_of(mark.series)
-        self._stroke("x", mark.y, mark.low, mark.high, "─", shade)
-        self._stroke("x", mark.y, mark.quarter, mark.three_quarters, "▒", shade)
-        for value, glyph in ((mark.low, "├"), (mark.high, "┤"), (mark.median, "┃")):
-            self._dots(place(self.panel.x, np.array([value])), np.array([mark.y]), glyph, shade)
+        shade, y = color_of(mark.series), np.array([mark.y])
+        five = place(self.panel.x, np.array([mark.low, mark.quarter, mark.median, mark.three_quarters, mark.high]))
+        self._strokes("x", y, five[:1], five[4:], "─", shade)
+        self._strokes("x", y, five[1:2], five[3:4], "▒", shade)
+        for value, glyph in ((five[:1], "├"), (five[4:], "┤"), (five[2:3], "┃")):
+            self._dots(value, y, glyph, shade)
 
     def _bars(self, mark: Bars) -> None:
         centres, rows = self._column_centres(), self._row_centres()
         edges, heights = place(self.panel.x, mark.edges), place(self.panel.y, mark.heights)
         owner = np.searchsorted(edges[1:-1], centres, side="right")
-        step = abs(rows[1] - rows[0]) / 2
-        for column, bar in zip(centres, owner, strict=True):
-            if edges[0] <= column <= edges[-1] and np.isfinite(heights[bar]) and mark.heights[bar] > 0:
-                filled = rows[rows <= heights[bar] + step * 0.5]
-                self._dots(np.full(len(filled), column), filled, "▒", color_of(mark.series))
+        # A cell is filled when the bar reaches past a quarter of it, so that no bar of some height vanishes unseen.
+        reach = heights[owner] + abs(rows[1] - rows[0]) / 4
+        column, row = np.meshgrid(centres, rows)
+        inside = (column >= edges[0]) & (column <= edges[-1]) & (row <= reach) & (mark.heights[owner] > 0)
+        self._dots(column[inside], row[inside], "▒", color_of(mark.series))
 
-    def _stroke(self, along: str, across: float, low: float, high: float, glyph: str, shade: int) -> None:
-        """A straight line of one glyph along an axis, between two values, in every cell it passes."""
-        axis = self.panel.x if along == "x" else self.panel.y
-        first, last = places(axis, low), places(axis, high)
-        if not (np.isfinite(first) and np.isfinite(last) and np.isfinite(across)):
-            return
+    def _strokes(self, along: str, across: Array, low: Array, high: Array, glyph: str, shade: int) -> None:
+        """Straight lines of one glyph along an axis, each from a low to a high place, in every cell they pass."""
         centres = self._column_centres() if along == "x" else self._row_centres()
-        inside = centres[(centres > min(first, last)) & (centres < max(first, last))]
-        spots = np.concatenate([[first], inside, [last]])
-        same = np.full(len(spots), across)
-        x, y = (spots, same) if along == "x" else (same, spots)
+        spots, others = [np.array([])], [np.array([])]
+        for other, first, last in zip(across, np.minimum(low, high), np.maximum(low, high), strict=True):
+            if np.isfinite(first + last + other):
+                spots.append(np.concatenate([[first], centres[(centres > first) & (centres < last)], [last]]))
+                others.append(np.full(len(spots[-1]), other))
+        drawn, same = np.concatenate(spots), np.concatenate(others)
+        x, y = (drawn, same) if along == "x" else (same, drawn)
         self._dots(x, y, glyph, shade)
 
     def _dots(self, x: Array, y: Array, glyph: str, shade: int) -> None:

@@ -1,31 +1,34 @@
 """Every kind of chart by name: a function of the store and a request that gives a figure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from importlib import import_module
 
 from lossbench.charts import Figure
 from lossbench.errors import unknown
-from lossbench.plots import effects, finals, predicted, sweeps, training
 from lossbench.plots.request import Band, Request
 from lossbench.store import Store
 
 __all__ = ["KINDS", "Band", "Request", "figure"]
 
-KINDS: Mapping[str, Callable[[Store, Request], Figure]] = {
-    "curves": training.draw_curves,
-    "diff": training.draw_differences,
-    "knobs": training.draw_knobs,
-    "throughput": training.draw_throughput,
-    "box": finals.draw_box,
-    "strip": finals.draw_strip,
-    "sweep": sweeps.draw_sweep,
-    "forest": effects.draw_forest,
-    "cd": effects.draw_critical_difference,
-    "profile": effects.draw_profile,
-    "ranks": effects.draw_ranks,
-    "calibration": predicted.draw_calibration,
-    "confidence": predicted.draw_confidence,
+KINDS = {
+    "curves": "training.draw_curves",
+    "diff": "training.draw_differences",
+    "knobs": "training.draw_knobs",
+    "throughput": "training.draw_throughput",
+    "box": "finals.draw_box",
+    "strip": "finals.draw_strip",
+    "sweep": "sweeps.draw_sweep",
+    "forest": "effects.draw_forest",
+    "cd": "effects.draw_critical_difference",
+    "profile": "effects.draw_profile",
+    "ranks": "effects.draw_ranks",
+    "calibration": "predicted.draw_calibration",
+    "confidence": "predicted.draw_confidence",
 }
-"""All kinds that show stored runs; `gradient`, which shows losses, is `lossbench.plots.gradient`."""
+"""Where each kind that shows stored runs is drawn, so that a chart imports what it needs and no more.
+
+`gradient`, which shows losses instead of runs, is `lossbench.plots.gradient`.
+"""
 
 
 def figure(kind: str, store: Store, request: Request) -> Figure:
@@ -37,4 +40,6 @@ def figure(kind: str, store: Store, request: Request) -> Figure:
     """
     if kind not in KINDS:
         raise unknown("kind of chart", kind, [*KINDS, "gradient"])
-    return KINDS[kind](store, request)
+    module, _, name = KINDS[kind].partition(".")
+    draw: Callable[[Store, Request], Figure] = getattr(import_module(f"lossbench.plots.{module}"), name)
+    return draw(store, request)

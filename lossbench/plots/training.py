@@ -1,6 +1,7 @@
 """Charts over epochs: metrics, paired differences, knob values, speed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from lossbench.plots.runs import (
     recipe_titles,
     select,
 )
-from lossbench.store import Store, queries
+from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import RunRow
 
 __all__ = ["draw_curves", "draw_differences", "draw_knobs", "draw_throughput"]
@@ -157,15 +158,16 @@ def _lines(request: Request, series: int, found: Sequence[tuple[Array, Array]], 
 def _changes(store: Store, request: Request, groups: Sequence[Group]) -> dict[str, list[float]]:
     """By recipe, the first epochs of another learning rate or knob value, where these are few."""
     found: dict[str, set[float]] = {}
+    # Every seed of a group follows the same schedules, so one run of each tells.
+    one_each = replace(request, selection=Selection(runs=tuple(group.runs[0].run_id for group in groups)))
     stored = [each for each in queries.metrics(store, request.selection) if each.split == "loss"]
     watched = [Quantity(measure=MEASURES["lr"], split="train")]
     watched += [Quantity(measure=measure(each.name, [each.name]), split="loss") for each in stored]
     for quantity in watched:
-        values = curves(store, request, quantity)
+        values = curves(store, one_each, quantity)
         for group in groups:
-            own = next((values[row.run_id] for row in group.runs if row.run_id in values), None)
-            if own is not None:
-                epochs, height = own
+            if group.runs[0].run_id in values:
+                epochs, height = values[group.runs[0].run_id]
                 moments = epochs[1:][~np.isclose(height[1:], height[:-1], rtol=1e-9)]
                 moments = moments[moments >= request.first_epoch]
                 if len(moments) <= _MOST_CHANGES:
