@@ -26,6 +26,7 @@ __all__ = [
     "Preset",
     "Published",
     "RunSpec",
+    "Suite",
     "differing_fields",
     "parse_assignment",
     "parse_loss",
@@ -127,6 +128,25 @@ class Published:
     spread: float | None = None
     n: int | None = None
     source: str = ""
+    preset: str = ""
+    """Which preset it belongs to, where it stands in a suite; empty for a figure over the whole suite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A published table as a sweep: presets, losses and seeds, and the figures that were reported."""
+
+    name: str
+    title: str
+    cites: tuple[str, ...] = ()
+    presets: tuple[str, ...]
+    """Names of presets, or patterns such as `uci-*-linear`."""
+    losses: tuple[str, ...]
+    seeds: str
+    """In the text of `sweep --seeds`."""
+    grid: tuple[str, ...] = ()
+    """In the text of `sweep --grid`."""
+    published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +244,8 @@ def parse_loss(text: str) -> LossRef:
     if match is None:
         raise UsageError("a loss needs a name, such as ce or focal:gamma=3")
     knobs: dict[str, str] = {}
-    for part in re.split(r",(?=[A-Za-z_]\w*=)", match["knobs"] or ""):
+    # A comma inside parentheses belongs to a learned(..) or a schedule.
+    for part in re.split(r",(?=[A-Za-z_]\w*=)(?![^(]*\))", match["knobs"] or ""):
         if not part:
             continue
         knob, value = parse_assignment(part)

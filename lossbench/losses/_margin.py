@@ -71,15 +71,18 @@ def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping
     return value
 
 
-def true_class_and_residual(logits: Tensor, target: Tensor) -> tuple[TrueClass, Tensor]:
-    """The true class [N, 1] and p_j - [j = y] [N, C], the gradient of cross entropy in the logits."""
-    probabilities = logits.log_softmax(-1)
-    index = target.unsqueeze(-1)
-    log_p = probabilities.gather(-1, index)
+def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tuple[TrueClass, Tensor]:
+    """The true class and p_j - [j = y], the gradient of cross entropy in the logits, whose classes lie along `dim`.
+
+    Of logits [N, C] these are [N, 1] and [N, C].
+    """
+    probabilities = logits.log_softmax(dim)
+    index = target.unsqueeze(dim)
+    log_p = probabilities.gather(dim, index)
     probabilities.exp_()
-    not_p = probabilities.scatter_(-1, index, torch.zeros_like(log_p)).sum(-1, keepdim=True)
+    not_p = probabilities.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
     true = TrueClass(logsigmoid(log_p - not_p.log()), not_p)
-    return true, probabilities.scatter_(-1, index, -not_p)
+    return true, probabilities.scatter_(dim, index, -not_p)
 
 
 class _TrueClassLoss(torch.autograd.Function):

@@ -59,8 +59,8 @@ def expm1_over(rate: Number, values: Tensor) -> Tensor:
     """expm1(rate * values) / rate, which at rate 0 is `values`."""
     if isinstance(rate, Tensor):
         zero = rate == 0
-        return torch.where(zero, values, torch.expm1(rate * values) / torch.where(zero, 1.0, rate))
-    return torch.expm1(rate * values) / rate if rate else values
+        return torch.where(zero, values, expm1(rate * values) / torch.where(zero, 1.0, rate))
+    return expm1(rate * values) / rate if rate else values
 
 
 def pick(values: Tensor, target: Tensor) -> Tensor:

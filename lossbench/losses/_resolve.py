@@ -9,7 +9,7 @@ from torch import Tensor
 from lossbench.errors import UsageError, unknown
 from lossbench.losses import _user
 from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source, Whole, refine
-from lossbench.losses._registry import Loss, LossFunction, get
+from lossbench.losses._registry import Loss, LossFunction, catalogue, get
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef, parse_loss
 
@@ -23,6 +23,7 @@ def resolve(text: str) -> LossRef:
         UsageError: unknown loss or knob, or a value out of range.
     """
     asked = parse_loss(text)
+    _refuse_bare_knob(asked.name)
     code = _user.read(asked.name) if _user.is_user_loss(asked.name) else None
     entry = find(LossRef(asked.name, code=code))
     texts = entry.spell(dict(asked.knobs))
@@ -31,6 +32,13 @@ def resolve(text: str) -> LossRef:
         raise UsageError(f"{entry.name}: {fault}")
     changed = {knob: str(source) for knob, source in chosen.items() if str(source) != str(entry.knobs[knob])}
     return LossRef(entry.name, tuple(sorted(changed.items())), code)
+
+
+def _refuse_bare_knob(name: str) -> None:
+    """`focal:gamma` would otherwise be taken for the function gamma of a module focal."""
+    before, _, after = name.partition(":")
+    if after and any(before in (entry.name, *entry.aliases) for entry in catalogue()):
+        raise UsageError(f"loss {name!r}: write {before}:knob=value")
 
 
 def find(ref: LossRef) -> Loss:

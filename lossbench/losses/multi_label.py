@@ -11,12 +11,19 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lossbench.losses._knobs import Fixed, Number, Words, at_least, within
-from lossbench.losses._numerics import column, log, one_hot
+from lossbench.losses._numerics import column, one_hot
 from lossbench.losses._registry import loss
 
 __all__ = ["ml_adaptive", "ml_asl", "ml_bce", "ml_expectation", "ml_focal", "ml_poly1"]
 
 _REDUCTION = Fixed("sum", Words(("sum", "mean")))
+
+
+def _log_sum(log_value: Tensor, addend: Number) -> Tensor:
+    """log(exp(log_value) + addend) for addend >= 0, exact and differentiable where the addend is 0 too."""
+    addend = torch.as_tensor(addend, dtype=log_value.dtype, device=log_value.device)
+    none = addend == 0
+    return torch.where(none, log_value, (log_value.exp() + torch.where(none, 1.0, addend)).log())
 
 
 def _labels(target: Tensor, logits: Tensor) -> Tensor:
@@ -193,8 +200,7 @@ def ml_asl(
     """
     yes, no = logsigmoid(logits), logsigmoid(-logits)
     positive = -torch.exp(column(gamma_pos) * no) * yes
-    margin = column(log(clip))
-    log_missing = torch.logaddexp(no, torch.as_tensor(margin, dtype=no.dtype, device=no.device)).clamp(max=0)
+    log_missing = _log_sum(no, column(clip)).clamp(max=0)
     shifted = -torch.expm1(log_missing)
     counted = shifted > 0
     log_shifted = torch.where(counted, shifted, 1.0).log()

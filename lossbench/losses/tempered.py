@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses._knobs import Fixed, Number, at_least, within
-from lossbench.losses._numerics import column, expm1_over, pick
+from lossbench.losses._numerics import column, expm1, expm1_over, pick
 from lossbench.losses._registry import loss
 
 __all__ = ["bi_tempered"]
@@ -45,7 +45,7 @@ def bi_tempered(logits: Tensor, target: Tensor, *, t1: Number, t2: Number) -> Te
     weights = (2 - column(t1)) * log_p
     # 1 - sum_j p_j^(2 - t1), the true class apart so that nothing cancels as p_y tends to 1.
     others = weights.exp().scatter(-1, target.unsqueeze(-1), 0.0).sum(-1)
-    correction = (-torch.expm1(pick(weights, target)) - others) / (2 - t1)
+    correction = (-expm1(pick(weights, target)) - others) / (2 - t1)
     return (bounded - correction).to(logits.dtype)
 
 

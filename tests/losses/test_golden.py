@@ -59,7 +59,7 @@ def test_value_and_gradient_equal_the_formula(text, block, index, dtype):
         if expected is None:
             continue
         for found, slope in zip(logits.grad[row], expected, strict=True):
-            # A loss of p_y alone is exact in every entry; elsewhere terms may cancel in one, and the row sets the scale.
+            # A loss of p_y alone is exact entry by entry; in others terms may cancel, so the row sets the scale.
             scale = abs(slope) if entry.curve else max(map(abs, expected))
             close(found, slope, dtype, scale)
 
