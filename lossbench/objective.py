@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lossbench import losses
 from lossbench.errors import UsageError
@@ -17,6 +18,9 @@ from lossbench.schedules import Clock
 from lossbench.spec import LossRef
 
 __all__ = ["CohortObjective", "Objective", "Step", "check"]
+
+_WHOLE = 64
+"""Numbers that fill several vector registers of any processor."""
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """`(logits [N, C], target [N]) -> loss per sample [N]`."""
@@ -117,6 +121,17 @@ class _Group:
     """Sum of the initial values of knobs in softmax style [r]."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kinds:
+    """The groups of a cohort in one epoch."""
+
+    curved: tuple[_Group, ...]
+    """Those whose loss depends on p_y alone."""
+    others: tuple[_Group, ...]
+    order: Tensor | None
+    """Places of the curved runs, group by group; None where that is all runs in their own order."""
+
+
 class CohortObjective(nn.Module):
     """The losses of R runs as one program: one call per kind of loss, never one per run.
 
@@ -146,7 +161,7 @@ class CohortObjective(nn.Module):
             if isinstance(source, FromData) and source.read not in self._from_data:
                 self._from_data[source.read] = f"data{len(self._from_data)}"
                 self.register_buffer(self._from_data[source.read], source.read(target, classes), persistent=False)
-        self._latest: tuple[Any, tuple[_Group, ...]] = (None, ())
+        self._latest: tuple[Any, _Kinds] | None = None
 
     def losses(self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0) -> Tensor:
         """The loss of every run on every row, without gradients.
@@ -182,7 +197,8 @@ class CohortObjective(nn.Module):
             }
             for _, _, sources in self._bound
         ]
-        for group in self._groups(clock, torch.float64):
+        kinds = self._kinds(clock, torch.float64)
+        for group in (*kinds.curved, *kinds.others):
             for knob, value in self._learned_values(group, torch.float64).items():
                 for run, number in zip(group.runs.tolist(), value.tolist(), strict=True):
                     found[run][knob] = number
@@ -204,39 +220,38 @@ class CohortObjective(nn.Module):
         if logits.dtype in (torch.bfloat16, torch.float16):
             logits = logits.float()
         target = target.expand(logits.shape[:2])
-        groups = self._groups(clock, logits.dtype)
-        curved = [group for group in groups if group.entry.curve]
-        others = [group for group in groups if not group.entry.curve]
-        parts = [self._curved(curved, logits, target, gradients)] if curved else []
-        parts += [self._general(group, logits, target, step, gradients) for group in others]
-        if len(parts) == 1 and len(groups) == 1:
-            return parts[0]
-        runs = torch.cat([group.runs for group in (*curved, *others)])
-        values, gradient = (torch.cat(each) for each in zip(*parts, strict=True))
-        return torch.empty_like(values).index_copy_(0, runs, values), torch.empty_like(gradient).index_copy_(
-            0, runs, gradient
-        )
+        kinds = self._kinds(clock, logits.dtype)
+        if kinds.curved:
+            values, gradient = self._curved(kinds, logits, target, gradients)
+        else:
+            values, gradient = logits.new_empty(logits.shape[:2]), torch.empty_like(logits)
+        for group in kinds.others:
+            values[group.runs], gradient[group.runs] = self._general(group, logits, target, step, gradients)
+        return values, gradient
 
-    def _curved(self, groups: list[_Group], logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
+    def _curved(self, kinds: _Kinds, logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
         """All runs whose loss depends on p_y alone: their logits are gone through once, whatever the kinds of loss."""
-        rows = logits.shape[1]
-        if len(groups) > 1 or len(groups[0].runs) < len(logits):
-            runs = torch.cat([group.runs for group in groups])
-            logits, target = logits[runs], target[runs]
-        true, residual = losses.true_class_and_residual(logits, target)
-        values, weights = torch.empty_like(true.log_p), torch.empty_like(true.log_p)
+        runs, rows, classes = logits.shape
+        true, residual = losses.true_class_and_residual(*_by_class(logits, target), dim=0)
+        seen = torch.cat([each[:, : runs * rows] for each in true]).view(2, runs, rows)
+        if kinds.order is not None:
+            seen = seen.index_select(1, kinds.order)
+        found = torch.empty_like(seen)
         start = 0
-        for group in groups:
+        for group in kinds.curved:
             places = slice(start, start := start + len(group.runs))
             assert group.entry.curve is not None
             with torch.set_grad_enabled(gradients and bool(group.learned)):
-                part = losses.TrueClass(true.log_p[places], true.not_p[places])
-                value, weight = group.entry.curve(part, **self._fed(group, lambda knob: knob.view(-1, 1, 1)))
+                part = losses.TrueClass(seen[0, places], seen[1, places])
+                value, weight = group.entry.curve(part, **self._fed(group, lambda knob: knob.unsqueeze(1)))
                 if value.requires_grad:
                     torch.autograd.backward(value.sum() / rows)
-            values[places] = value.detach()
-            weights[places] = weight.detach() if isinstance(weight, Tensor) else weight
-        return values.squeeze(-1), residual.mul_(weights / rows) if gradients else residual
+            found[0, places] = value.detach()
+            found[1, places] = weight.detach() if isinstance(weight, Tensor) else weight
+        if kinds.order is not None:
+            found = found.new_zeros(2, runs, rows).index_copy_(1, kinds.order, found)
+        gradient = residual[:, : runs * rows].view(classes, runs, rows)
+        return found[0], gradient.mul_(found[1] / rows).permute(1, 2, 0)
 
     def _general(
         self, group: _Group, logits: Tensor, target: Tensor, step: int, gradients: bool
@@ -262,14 +277,19 @@ class CohortObjective(nn.Module):
         raws = {knob: self.raw[group.runs, column].to(dtype) for column, knob in enumerate(group.learned)}
         return losses.values_of(raws, group.learned, group.totals.to(dtype)) if raws else {}
 
-    def _groups(self, clock: Clock, dtype: torch.dtype) -> tuple[_Group, ...]:
+    def _kinds(self, clock: Clock, dtype: torch.dtype) -> _Kinds:
         """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
         address = (clock, dtype, self.raw.device)
-        if self._latest[0] != address:
+        if self._latest is None or self._latest[0] != address:
             kinds: dict[Any, list[int]] = {}
             for run, (_, entry, sources) in enumerate(self._bound):
                 kinds.setdefault(_kind(entry, sources, clock), []).append(run)
-            self._latest = (address, tuple(self._group(runs, clock, dtype) for runs in kinds.values()))
+            groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
+            curved = tuple(group for group in groups if group.entry.curve)
+            order = torch.cat([group.runs for group in curved]) if curved else None
+            if len(groups) == 1:
+                order = None
+            self._latest = (address, _Kinds(curved, tuple(group for group in groups if not group.entry.curve), order))
         return self._latest[1]
 
     def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> _Group:
@@ -287,6 +307,19 @@ class CohortObjective(nn.Module):
                     shared[knob] = settled[0]
         totals = torch.tensor([losses.softmax_total(self._learned[run]) for run in runs], device=device)
         return _Group(entry, torch.tensor(runs, device=device), shared, numbers, self._learned[runs[0]], totals)
+
+
+def _by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [R, B, C] as [C, N] and target [R, B] as [N], filled up with zeros to whole vectors.
+
+    A softmax over the leading axis goes through many rows at once, however few the classes are. Kernels round alike
+    within whole vectors, wherever a row stands, but may not at the ragged end of a tensor.
+    """
+    runs, rows, classes = logits.shape
+    count = runs * rows
+    columns = logits.new_zeros(classes, -(-count // _WHOLE) * _WHOLE)
+    columns[:, :count].view(classes, runs, rows).copy_(logits.permute(2, 0, 1))
+    return columns, pad(target.reshape(-1), (0, columns.shape[1] - count))
 
 
 def _kind(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tuple[Any, ...]:
