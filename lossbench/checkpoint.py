@@ -8,8 +8,8 @@ before it stays as `.prev`. Its last 32 bytes are the SHA-256 of the rest.
 import hashlib
 import io
 import os
-import pickle
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
 from lossbench.spec import RunSpec, differing_fields
 
-__all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "save"]
+__all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "save", "tidy"]
 
 FORMAT = 1
 
@@ -78,16 +78,16 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
     if name is None:
         return None
     file = home.checkpoints / name
-    body = _read(file) or _read(_previous(file))
-    member = body and body["members"].get(run_id)
-    if body is None or member is None:
+    found = _read(file, run_id) or _read(_previous(file), run_id)
+    if found is None:
         raise StoreError(f"checkpoint {link} is damaged, and so is the one before it; --force starts the run anew")
-    if member["key"] != spec.key:
-        fields = differing_fields(member["spec"], spec.resolved())
+    key, resolved, present = found
+    if key != spec.key:
+        fields = differing_fields(resolved, spec.resolved())
         raise UsageError(
             f"run {run_id} was started with another {', '.join(fields)}; --force starts a new run with the present one"
         )
-    return Checkpoint(epoch=body["epoch"], threads=body["threads"], state=member["state"])
+    return present
 
 
 def keep(home: Home, name: str, run_ids: Collection[str], epoch: int) -> None:
@@ -113,8 +113,17 @@ def discard(home: Home, run_ids: Collection[str]) -> None:
     _drop_unlinked(home, before)
 
 
+def tidy(home: Home, living: Callable[[str], bool]) -> None:
+    """Remove what killed processes left: files that no run is linked to and whose writer, by name, is not `living`."""
+    linked = {_target(link) for link in home.checkpoints.glob("*.pt")}
+    for file in home.checkpoints.glob("*.members*"):
+        name = file.name.partition(".")[0]
+        if f"{name}.members" not in linked and not living(name):
+            file.unlink(missing_ok=True)
+
+
 def _replace(file: Path, content: bytes) -> None:
-    fresh = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    fresh = file.with_name(f"{file.name}.tmp")
     try:
         with fresh.open("wb") as out:
             out.write(content)
@@ -145,7 +154,7 @@ def _link(link: Path, file: Path) -> str | None:
     before = _target(link)
     if before == file.name:
         return None
-    fresh = link.with_name(f"{link.name}.{os.getpid()}.tmp")
+    fresh = link.with_name(f"{link.name}.tmp")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(file.name)
     fresh.replace(link)
@@ -155,8 +164,8 @@ def _link(link: Path, file: Path) -> str | None:
 def _drop_unlinked(home: Home, names: Collection[str | None]) -> None:
     for name in names:
         if name is not None and all(_target(link) != name for link in home.checkpoints.glob("*.pt")):
-            _previous(home.checkpoints / name).unlink(missing_ok=True)
-            (home.checkpoints / name).unlink(missing_ok=True)
+            for file in (home.checkpoints / name, _previous(home.checkpoints / name)):
+                file.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
@@ -171,14 +180,21 @@ def _previous(file: Path) -> Path:
     return file.with_name(file.name + ".prev")
 
 
-def _read(file: Path) -> dict[str, Any] | None:
-    """The content of a sound checkpoint; None where it is missing, torn, or holds more than tensors and numbers."""
+def _read(file: Path, run_id: str) -> tuple[str, dict[str, Any], Checkpoint] | None:
+    """Key, resolved spec and checkpoint of a run in a sound file; None where there is no such thing."""
     try:
         content = file.read_bytes()
         payload, digest = content[:-_DIGEST], content[-_DIGEST:]
         if hashlib.sha256(payload).digest() != digest:
             return None
-        body = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError):
+        with warnings.catch_warnings(action="ignore"):
+            body = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        member = body["members"][run_id]
+        key, resolved, state = member["key"], member["spec"], member["state"]
+        epoch, threads, sound = body["epoch"], body["threads"], body["format"] == FORMAT
+    # A foreign file may hold anything and so may raise anything; whatever it is, it is no checkpoint.
+    except Exception:
         return None
-    return body if isinstance(body, dict) and body.get("format") == FORMAT else None
+    sound = sound and isinstance(resolved, dict) and isinstance(state, dict)
+    sound = sound and type(epoch) is int and type(threads) is int and epoch >= 0 and threads >= 1
+    return (key, resolved, Checkpoint(epoch=epoch, threads=threads, state=state)) if sound else None

@@ -19,6 +19,7 @@ import torch
 
 from lossbench import checkpoint, cohort, data, objective
 from lossbench.checkpoint import Checkpoint
+from lossbench.claims import claimed
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError, UsageError
 from lossbench.events import (
@@ -33,7 +34,7 @@ from lossbench.events import (
     now,
 )
 from lossbench.home import Home, Keep
-from lossbench.journal import Journal
+from lossbench.journal import Journal, writing
 from lossbench.provenance import provenance
 from lossbench.spec import RunSpec
 from lossbench.trainer import Trainer
@@ -85,17 +86,18 @@ def execute(
     dataset = data.load(cells[0].preset.data, data_folder)
     for spec in cells:
         objective.check(spec.loss, epochs=spec.preset.epochs, classes=dataset.classes)
-    runs = [
-        _Run(spec, run_id, checkpoint.load(home, run_id, spec) if run_id else None)
-        for spec, run_id in zip(cells, run_ids or [None] * len(cells), strict=True)
-    ]
-    with Journal(home) as journal:
-        # Only members at the same epoch can be trained together; they never depend on who is beside them.
-        together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
-        for number, (_, members) in enumerate(together):
-            yield from _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep).events(
-                dataset, place, stop, threads
-            )
+    ids = [run_id or new_run_id() for run_id in run_ids or [None] * len(cells)]
+    with claimed(home, ids):
+        runs = [
+            _Run(spec, run_id, checkpoint.load(home, run_id, spec)) for spec, run_id in zip(cells, ids, strict=True)
+        ]
+        checkpoint.tidy(home, lambda name: _still_writing(home.journals / f"{name.partition('-')[0]}.jsonl"))
+        with Journal(home) as journal:
+            # Only members at the same epoch can be trained together; they never depend on who is beside them.
+            together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
+            for number, (_, members) in enumerate(together):
+                execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep)
+                yield from execution.events(dataset, place, stop, threads)
 
 
 def pick_device(name: str) -> torch.device:
@@ -119,9 +121,9 @@ def pick_device(name: str) -> torch.device:
 class _Run:
     """One cell, its run id, and the checkpoint it goes on from."""
 
-    def __init__(self, spec: RunSpec, run_id: str | None, resumed: Checkpoint | None) -> None:
+    def __init__(self, spec: RunSpec, run_id: str, resumed: Checkpoint | None) -> None:
         self.spec = spec
-        self.run_id = run_id or new_run_id()
+        self.run_id = run_id
         self.resumed = resumed
 
     def standing(self) -> tuple[int, int]:
@@ -268,6 +270,10 @@ def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Eng
 def _default_threads(spec: RunSpec) -> int:
     """One for the networks of cohorts, whose batches are too small to share out; else all that PyTorch would take."""
     return 1 if cohort.accepts(spec) else _ALL_THREADS
+
+
+def _still_writing(journal: Path) -> bool:
+    return journal.exists() and writing(journal)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -1,0 +1,162 @@
+"""Checkpoints are whole or not there, hold nothing but tensors and numbers, and never lead out of their folder."""
+
+import hashlib
+import io
+import os
+import pickle
+import shutil
+
+import pytest
+import torch
+
+from lossbench import checkpoint
+from lossbench.errors import StoreError, UsageError
+from lossbench.losses import resolve
+from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
+
+SPEC = RunSpec(
+    preset=Preset(
+        name="test",
+        data=DataSpec(name="synthetic"),
+        model=ModelSpec(name="linear"),
+        epochs=3,
+        batch_size=8,
+        optimizer=OptimizerSpec(name="sgd", lr=0.1),
+    ),
+    loss=resolve("ce"),
+    seed=0,
+    numbers_version=NUMBERS_VERSION,
+)
+RUN, OTHER = "0123456789", "abcdefghjk"
+
+
+def save(home, name="attempt-0", runs=(RUN,), epoch=1) -> None:
+    states = {run_id: {"weight": torch.full((3,), float(epoch))} for run_id in runs}
+    checkpoint.save(home, name, dict.fromkeys(runs, SPEC), states, epoch=epoch, threads=1)
+
+
+def names(home) -> set[str]:
+    return {path.name for path in home.checkpoints.iterdir()}
+
+
+def test_what_is_saved_is_loaded(home):
+    save(home, runs=(RUN, OTHER), epoch=2)
+    for run_id in (RUN, OTHER):
+        found = checkpoint.load(home, run_id, SPEC)
+        assert (found.epoch, found.threads) == (2, 1)
+        assert torch.equal(found.state["weight"], torch.full((3,), 2.0))
+    assert checkpoint.load(home, "zzzzzzzzzz", SPEC) is None
+
+
+def test_a_checkpoint_survives_the_copying_of_its_home(home, tmp_path):
+    save(home)
+    shutil.copytree(home.root, tmp_path / "copy", symlinks=True)
+    assert checkpoint.load(type(home)(tmp_path / "copy"), RUN, SPEC).epoch == 1
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -33, -1])
+def test_a_torn_file_gives_way_to_the_one_before(home, cut):
+    save(home, epoch=1)
+    save(home, epoch=2)
+    file = home.checkpoints / "attempt-0.members"
+    file.write_bytes(file.read_bytes()[:cut])
+    assert checkpoint.load(home, RUN, SPEC).epoch == 1
+
+
+def test_a_single_changed_bit_is_noticed(home):
+    save(home, epoch=1)
+    save(home, epoch=2)
+    file = home.checkpoints / "attempt-0.members"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert checkpoint.load(home, RUN, SPEC).epoch == 1
+
+
+def test_a_write_that_breaks_off_leaves_the_earlier_checkpoint(home, monkeypatch):
+    save(home, epoch=1)
+    before = names(home)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(StoreError, match="No space left on device"):
+            save(home, epoch=2)
+    assert names(home) == before
+    assert checkpoint.load(home, RUN, SPEC).epoch == 1
+
+
+class Bomb:
+    """A pickle that would write a file when loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def hostile(body) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(body, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["torch", "pickle", "shape", "format", "number"])
+def test_a_hostile_checkpoint_is_refused_and_runs_nothing(home, tmp_path, kind):
+    save(home)
+    written = tmp_path / "written"
+    payload = {
+        "torch": lambda: hostile({"format": 1, "members": {RUN: Bomb(written)}}),
+        "pickle": lambda: pickle.dumps(Bomb(written)),
+        "shape": lambda: hostile({"format": 1, "epoch": 1, "members": [RUN]}),
+        "format": lambda: hostile({"format": 999}),
+        "number": lambda: hostile(7),
+    }[kind]()
+    (home.checkpoints / "attempt-0.members").write_bytes(payload + hashlib.sha256(payload).digest())
+    with pytest.raises(StoreError, match=r"damaged.*--force"):
+        checkpoint.load(home, RUN, SPEC)
+    assert not written.exists()
+
+
+def test_a_link_never_leads_out_of_the_folder(home, tmp_path):
+    save(home)
+    outside = tmp_path / "attempt-9.members"
+    (home.checkpoints / "attempt-0.members").rename(outside)
+    home.checkpoint(RUN).unlink()
+    home.checkpoint(RUN).symlink_to(outside)
+    with pytest.raises(StoreError, match="damaged"):
+        checkpoint.load(home, RUN, SPEC)
+    checkpoint.discard(home, [RUN])
+    assert outside.exists()
+
+
+def test_another_spec_is_refused_by_its_fields(home):
+    save(home)
+    with pytest.raises(UsageError, match="another seed;"):
+        checkpoint.load(home, RUN, RunSpec(preset=SPEC.preset, loss=SPEC.loss, seed=1, numbers_version=1))
+
+
+def test_a_file_goes_with_the_last_run_that_needs_it(home):
+    save(home, "first-0", runs=(RUN, OTHER))
+    save(home, "second-0", runs=(RUN,), epoch=2)
+    assert {"first-0.members", "second-0.members"} <= names(home)
+    assert checkpoint.load(home, OTHER, SPEC).epoch == 1
+    checkpoint.discard(home, [RUN])
+    assert names(home) == {"first-0.members", f"{OTHER}.pt"}
+    checkpoint.discard(home, [OTHER])
+    assert names(home) == set()
+
+
+def test_every_epoch_can_be_kept(home):
+    for epoch in (1, 2):
+        save(home, epoch=epoch)
+        checkpoint.keep(home, "attempt-0", [RUN], epoch)
+    checkpoint.discard(home, [RUN])
+    assert names(home) == {f"{RUN}.epoch-1.pt", f"{RUN}.epoch-2.pt"}
+
+
+def test_what_killed_processes_left_is_tidied_away(home):
+    save(home)
+    for left in ("dead-0.members", "dead-0.members.prev", "dead-1.members.tmp", "alive-0.members.tmp"):
+        (home.checkpoints / left).write_bytes(b"torn")
+    checkpoint.tidy(home, lambda name: name.startswith("alive"))
+    assert names(home) == {"attempt-0.members", f"{RUN}.pt", "alive-0.members.tmp"}
