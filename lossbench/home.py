@@ -49,7 +49,7 @@ class Home:
         try:
             for folder in (self.journals, self.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
-                if not os.access(folder, os.W_OK):
+                if not os.access(folder, os.W_OK, effective_ids=True):
                     raise PermissionError(13, "Permission denied", str(folder))
         except OSError as error:
             raise StoreError(

@@ -28,6 +28,7 @@ __all__ = [
     "locked",
     "reopen",
     "trouble",
+    "troubles",
     "version_of",
 ]
 
@@ -38,6 +39,15 @@ SCHEMA_VERSION = 1
 _FORMAT: Mapping[str, str] = {"storage_compatibility_version": "v1.5.0"}
 SEALED: Mapping[str, bool] = {"enable_external_access": False, "lock_configuration": True}
 """Settings under which an SQL statement reaches nothing but the tables, and cannot change that."""
+
+# Not the whole of duckdb.Error: a mistake in a statement of ours is a bug, not damage.
+_TROUBLES = (
+    duckdb.IOException,
+    duckdb.SerializationException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.OutOfMemoryException,
+)
 
 _FOREIGN = "is a DuckDB file, but not a store of lossbench; name another folder with --home or move it away"
 
@@ -143,6 +153,19 @@ def locked(home: Home, *, wait: float) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def troubles(path: Path) -> Iterator[None]:
+    """Tell of a file that turns out to be damaged, or a disk that fills up, in the middle of work on it.
+
+    Raises:
+        StoreError: that happened.
+    """
+    try:
+        yield
+    except _TROUBLES as error:
+        raise trouble(path, error) from error
+
+
 def trouble(path: Path, error: duckdb.Error) -> StoreError:
     """What DuckDB's refusal to open a file means for the user."""
     text = str(error)
@@ -153,6 +176,8 @@ def trouble(path: Path, error: duckdb.Error) -> StoreError:
         return StoreBusy(f"{path} is held by {by}; the journals are safe, try again when it has let go")
     if "different configuration" in text or "already attached" in text:
         return StoreBusy(f"{path} is open in this process already; the journals are safe")
+    if "No space left" in text or "Disk quota" in text:
+        return StoreError(f"cannot write {path}: the disk is full; the journals are safe")
     if "version number" in text:
         return StoreError(f"{path} is in the format of a newer DuckDB than {duckdb.__version__}; update duckdb")
     if "not a valid DuckDB" in text:

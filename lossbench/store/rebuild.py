@@ -32,7 +32,7 @@ def upgrade(home: Home, *, wait: float) -> str:
         try:
             file.connect(home.store, read_only=True).close()
         except file.OlderSchemaError as older:
-            kept = replace(home, f"schema-{older}", lambda new: _copy(home.store, new))
+            kept = replace(home, f"schema-{older}", lambda new: _carry_over(home.store, new))
             return f"the store had an earlier schema and was rebuilt; the earlier file is kept as {kept}"
     return "the store had an earlier schema and was rebuilt by another process"
 
@@ -48,7 +48,7 @@ def rebuild(home: Home, *, wait: float = 30.0) -> list[str]:
     def fill(new: DuckDBPyConnection) -> None:
         if home.store.exists():
             try:
-                _copy(home.store, new)
+                _carry_over(home.store, new)
             except StoreError as error:
                 notes.append(f"{error.args[0].partition(';')[0]}; taken from the journals alone")
         notes.extend(ingest.take_in(new, home))
@@ -80,7 +80,7 @@ def replace(home: Home, label: str, fill: Callable[[DuckDBPyConnection], None]) 
     return kept
 
 
-def _copy(path: Path, new: DuckDBPyConnection) -> None:
+def _carry_over(path: Path, new: DuckDBPyConnection) -> None:
     """Add the events and receipts of one store to another, lifting them to the present version."""
     old = file.reopen(path)
     try:

@@ -1,11 +1,13 @@
 """Opening the store to read: take in what the journals have, then look, and never fail because somebody else looks."""
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -48,8 +50,9 @@ class Rows:
 class Store:
     """A store open for reading. `notes` says what the user should know about how it was read."""
 
-    def __init__(self, connection: DuckDBPyConnection, notes: list[str]) -> None:
+    def __init__(self, connection: DuckDBPyConnection, path: Path, notes: list[str]) -> None:
         self.connection = connection
+        self.path = path
         self.notes = notes
         self._tell_the_dead()
 
@@ -64,13 +67,27 @@ class Store:
         notes: list[str] = []
         connection = _current(home, wait, notes)
         try:
-            yield cls(connection, notes)
+            yield cls(connection, home.store, notes)
         finally:
             connection.close()
 
-    def execute(self, statement: str, values: dict[str, Any] | list[Any] | None = None) -> DuckDBPyConnection:
-        """Run one of our own statements."""
-        return self.connection.execute(statement, values)
+    def rows(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """What one of our own statements returns.
+
+        Raises:
+            StoreError: the file turns out to be damaged.
+        """
+        with file.troubles(self.path):
+            return self.connection.execute(statement, values).fetchall()
+
+    def arrays(self, statement: str, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What one of our own statements returns, as a NumPy array per column.
+
+        Raises:
+            StoreError: the file turns out to be damaged.
+        """
+        with file.troubles(self.path):
+            return dict(self.connection.execute(statement, values).fetchnumpy())
 
     def sql(self, text: str) -> Rows:
         """Run a user's statement, which may only read.
@@ -91,11 +108,11 @@ class Store:
 
     def _tell_the_dead(self) -> None:
         names = ("host", "boot_id", "pid", "pid_started")
-        running = self.execute(_RUNNING).fetchall()
+        running = self.rows(_RUNNING)
         lost = [run for run, *identity in running if processes.alive(dict(zip(names, identity, strict=True))) is False]
-        row = self.execute("SELECT current_database()").fetchone()
-        self.execute("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
-        self.execute(_LOST.format(database=row[0] if row else ""))
+        ((database,),) = self.rows("SELECT current_database()")
+        self.rows("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
+        self.rows(_LOST.format(database=database))
 
 
 def first_line(error: duckdb.Error) -> str:
@@ -115,10 +132,8 @@ def try_ingest(home: Home) -> bool:
 
 def _take_in(home: Home) -> list[str]:
     connection = file.connect(home.store, read_only=False) if home.store.exists() else file.create(home.store)
-    try:
+    with contextlib.closing(connection), file.troubles(home.store):
         return ingest.take_in(connection, home)
-    finally:
-        connection.close()
 
 
 def _current(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
@@ -134,7 +149,7 @@ def _current(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
 
 
 def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
-    if home.root.exists() and not os.access(home.root, os.R_OK | os.X_OK):
+    if home.root.exists() and not os.access(home.root, os.R_OK | os.X_OK, effective_ids=True):
         raise StoreError(f"cannot read {home.root} (Permission denied)")
     if not home.store.exists() and not ingest.pending(home, {}):
         empty = duckdb.connect(":memory:")
@@ -146,14 +161,23 @@ def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection
         except file.OlderSchemaError:
             notes.append(rebuild.upgrade(home, wait=wait))
             connection = file.connect(home.store, read_only=True)
-        if not ingest.pending(home, ingest.receipts(connection)):
+        if not _behind(connection, home):
             return connection
         connection.close()
-    if not os.access(home.root, os.W_OK):
+    if not os.access(home.root, os.W_OK, effective_ids=True):
         raise StoreBusy(f"{home.root} is not writable for you")
     with file.locked(home, wait=wait):
         notes += _take_in(home)
         return file.connect(home.store, read_only=True)
+
+
+def _behind(connection: DuckDBPyConnection, home: Home) -> bool:
+    try:
+        with file.troubles(home.store):
+            return bool(ingest.pending(home, ingest.receipts(connection)))
+    except StoreError:
+        connection.close()
+        raise
 
 
 def _beside(home: Home, notes: list[str], why: str) -> DuckDBPyConnection:

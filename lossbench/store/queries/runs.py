@@ -108,7 +108,7 @@ def runs(store: Store, selection: Selection | None = None, *, newest_first: bool
     condition, values = chosen(store, selection or Selection())
     direction = "DESC" if newest_first else "ASC"
     order = f"ORDER BY started_at {direction}, run_id {direction}"
-    found = store.execute(f"SELECT {_COLUMNS} FROM run WHERE {condition} {order}", values).fetchall()
+    found = store.rows(f"SELECT {_COLUMNS} FROM run WHERE {condition} {order}", values)
     return [RunRow(*row) for row in found]
 
 
@@ -124,7 +124,7 @@ def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
             statements = store.connection.extract_statements(f"SELECT 1 FROM run WHERE ({selection.where}\n)")
             if len(statements) != 1:
                 raise UsageError(f"--where {selection.where!r} is not one expression")
-            store.execute(f"EXPLAIN SELECT 1 FROM run WHERE ({selection.where}\n)")
+            store.rows(f"EXPLAIN SELECT 1 FROM run WHERE ({selection.where}\n)")
         except duckdb.Error as error:
             raise UsageError(f"--where {selection.where!r}: {first_line(error)}") from error
     return selection.condition()
@@ -137,7 +137,7 @@ def resolve(store: Store, selectors: Sequence[str]) -> list[str]:
         UsageError: a beginning fits several runs, or a selector fits none though there are runs.
         NothingFound: there are no runs, or none has the tag.
     """
-    found = store.execute("SELECT run_id, name, tags FROM run ORDER BY started_at DESC, run_id DESC").fetchall()
+    found = store.rows("SELECT run_id, name, tags FROM run ORDER BY started_at DESC, run_id DESC")
     if not found and selectors:
         raise NothingFound("there are no runs in this store yet")
     ids = [run_id for run_id, _, _ in found]
@@ -155,24 +155,22 @@ def run(store: Store, selector: str) -> RunDetail:
     ids = resolve(store, [selector])
     if len(ids) != 1:
         raise UsageError(f"{selector!r} names {len(ids)} runs: {', '.join(ids[:5])}; name one")
-    row = store.execute(f"SELECT {_COLUMNS} FROM run WHERE run_id = $run", {"run": ids[0]}).fetchone()
-    detail = store.execute(_DETAIL, {"run": ids[0]}).fetchone()
-    if row is None or detail is None:
-        raise NothingFound(f"run {ids[0]} has gone")
-    events = [(time, kind, text or "") for time, kind, text, _ in store.execute(_HISTORY, {"run": ids[0]}).fetchall()]
-    values = store.execute(_VALUES, {"run": ids[0]}).fetchall()
-    return RunDetail(RunRow(*row), json.loads(detail[0]), json.loads(detail[1]), events, values)
+    (row,) = store.rows(f"SELECT {_COLUMNS} FROM run WHERE run_id = $run", {"run": ids[0]})
+    ((spec, provenance),) = store.rows(_DETAIL, {"run": ids[0]})
+    events = [(time, kind, text or "") for time, kind, text, _ in store.rows(_HISTORY, {"run": ids[0]})]
+    values = store.rows(_VALUES, {"run": ids[0]})
+    return RunDetail(RunRow(*row), json.loads(spec), json.loads(provenance), events, values)
 
 
 def cells(store: Store) -> dict[str, Cell]:
     """The best attempt at every cell: done, else diverged, running, interrupted or lost, failed; furthest first."""
-    return {row[0]: Cell(*row) for row in store.execute(_CELLS).fetchall()}
+    return {row[0]: Cell(*row) for row in store.rows(_CELLS)}
 
 
 def specs(store: Store, recipes: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
     """One resolved spec of each recipe."""
     wanted = None if recipes is None else list(recipes)
-    found = store.execute(_SPECS, {"recipes": wanted}).fetchall()
+    found = store.rows(_SPECS, {"recipes": wanted})
     return {recipe: json.loads(spec) for recipe, spec in found}
 
 
@@ -180,8 +178,8 @@ def known(store: Store, column: str) -> list[str]:
     """The values that occur in a column of the `run` view, as texts."""
     if column not in _KNOWN:
         raise ValueError(f"column {column!r} is not one people select by")
-    found = store.execute(f"SELECT DISTINCT {column}::VARCHAR FROM run WHERE {column} IS NOT NULL ORDER BY 1")
-    return [value for (value,) in found.fetchall()]
+    found = store.rows(f"SELECT DISTINCT {column}::VARCHAR FROM run WHERE {column} IS NOT NULL ORDER BY 1")
+    return [value for (value,) in found]
 
 
 def _resolve(text: str, ids: list[str], names: dict[str, str], found: list[tuple[Any, ...]]) -> list[str]:

@@ -171,7 +171,7 @@ def finals(store: Store, selection: Selection, metric: str, split: str = "test",
             if known is None or known.better == "neither":
                 raise UsageError(f"{at} needs a metric with a better side; {metric!r} has none")
             statement, values = _BEST, values | {"judge": rule.kind.removeprefix("best-"), "sign": known.sign}
-    return [Final(*row) for row in store.execute(statement.format(condition=condition), values).fetchall()]
+    return [Final(*row) for row in store.rows(statement.format(condition=condition), values)]
 
 
 def curves(store: Store, selection: Selection, metric: str, split: str = "test") -> list[Curve]:
@@ -182,7 +182,7 @@ def curves(store: Store, selection: Selection, metric: str, split: str = "test")
     """
     condition, values = chosen(store, selection)
     statement = _CURVES.format(condition=condition)
-    columns: dict[str, Any] = store.execute(statement, values | {"split": split, "metric": metric}).fetchnumpy()
+    columns: dict[str, Any] = store.arrays(statement, values | {"split": split, "metric": metric})
     return [Curve(*row) for row in zip(columns["run_id"], columns["epochs"], columns["numbers"], strict=True)]
 
 
@@ -193,7 +193,7 @@ def metrics(store: Store, selection: Selection | None = None) -> list[StoredMetr
         UsageError: the selection is wrong.
     """
     condition, values = chosen(store, selection or Selection())
-    return [StoredMetric(*row) for row in store.execute(_METRICS.format(condition=condition), values).fetchall()]
+    return [StoredMetric(*row) for row in store.rows(_METRICS.format(condition=condition), values)]
 
 
 def predictions(store: Store, selection: Selection, split: str = "test") -> dict[str, Predictions]:
@@ -203,7 +203,7 @@ def predictions(store: Store, selection: Selection, split: str = "test") -> dict
         UsageError: the selection is wrong.
     """
     condition, values = chosen(store, selection)
-    found = store.execute(_PREDICTIONS.format(condition=condition), values | {"split": split}).fetchnumpy()
+    found = store.arrays(_PREDICTIONS.format(condition=condition), values | {"split": split})
     return {str(found["run_id"][i]): _predictions(found, i) for i in range(len(found["run_id"]))}
 
 
