@@ -24,7 +24,7 @@ def contrasts(baseline: Arm, candidates: Sequence[Arm], *, sign: int, rules: Rul
         sign: +1 where larger values are better, -1 where smaller ones are.
     """
     pairings = [_pair(baseline, candidate, sign) for candidate in candidates]
-    adjusted = adjust([each.estimate.p for each in pairings], rules.correct)
+    adjusted = adjust([each.p for each in pairings], rules.correct)
     level = simultaneous_level(rules.alpha, len(pairings), rules.correct)
     return [
         _contrast(baseline, candidate, pairing, float(p), level, rules)
@@ -41,6 +41,7 @@ class _Pairing:
     candidate: NDArray[np.float64]
     unmatched: tuple[int, ...]
     estimate: Estimate
+    p: float
     sd: float
     """Of one run's difference; its standard error is this over sqrt(n)."""
 
@@ -67,6 +68,7 @@ def _pair(baseline: Arm, candidate: Arm, sign: int) -> _Pairing:
         candidate=right,
         unmatched=tuple(sorted(baseline.values.keys() ^ candidate.values.keys())) if matched else (),
         estimate=estimate,
+        p=estimate.p,
         sd=sd,
     )
 
@@ -77,7 +79,7 @@ def _contrast(
     estimate, n = pairing.estimate, pairing.n
     gains = pairing.candidate - pairing.baseline if pairing.matched else np.empty(0)
     identical = pairing.matched and n > 0 and not gains.any()
-    enough = n >= FEWEST and not math.isnan(estimate.p)
+    enough = n >= FEWEST and not math.isnan(pairing.p)
     low, high = estimate.interval(1 - rules.alpha) if enough else (math.nan, math.nan)
     joint_low, joint_high = estimate.interval(level) if enough else (math.nan, math.nan)
     visible = detectable(estimate.se, estimate.df, rules.alpha, rules.power) if enough else math.nan
@@ -103,7 +105,7 @@ def _contrast(
         t=known(estimate.t) if enough else None,
         low=known(low),
         high=known(high),
-        p=estimate.p if enough else None,
+        p=pairing.p if enough else None,
         p_adjusted=p_adjusted if enough else None,
         joint_low=known(joint_low),
         joint_high=known(joint_high),

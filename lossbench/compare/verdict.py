@@ -1,7 +1,5 @@
 """Which word the numbers allow. The rule is fixed here and nowhere else."""
 
-import math
-
 from lossbench.compare.values import Rules, Verdict
 from lossbench.stats.estimate import Estimate
 
@@ -36,7 +34,7 @@ def judge(
         return Verdict.INSUFFICIENT
     if identical:
         return Verdict.NO_DIFFERENCE if rules.min_effect is None else Verdict.EQUIVALENT
-    if math.isnan(estimate.p):
+    if not estimate.se > 0:
         return Verdict.INSUFFICIENT
     if p_adjusted < rules.alpha:
         return Verdict.BETTER if estimate.value > 0 else Verdict.WORSE

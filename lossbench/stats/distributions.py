@@ -9,15 +9,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
 
-import numpy as np
-from numpy.typing import NDArray
-
 __all__ = [
     "binomial_cdf",
     "chi_square_quantile",
     "chi_square_tail",
     "f_tail",
-    "noncentral_t_cdf",
+    "noncentral_t_within",
     "normal_quantile",
     "t_cdf",
     "t_quantile",
@@ -25,7 +22,6 @@ __all__ = [
 
 _TINY = 1e-300
 _STEPS = 10_000
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 normal_quantile = NormalDist().inv_cdf
 
@@ -44,7 +40,7 @@ def t_quantile(p: float, df: float) -> float:
     if p <= 0.5:
         return -t_quantile(1 - p, df) if p < 0.5 else 0.0
     log_peak = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(df * math.pi) / 2
-    # The normal quantile lies below, and above 0 the distribution function is concave: Newton climbs and never overshoots.
+    # The normal quantile lies below, and the distribution function is concave: Newton climbs and never overshoots.
     t = normal_quantile(p)
     for _ in range(_STEPS):
         density = math.exp(log_peak - (df + 1) / 2 * math.log1p(t * t / df))
@@ -55,21 +51,30 @@ def t_quantile(p: float, df: float) -> float:
     return t
 
 
-def noncentral_t_cdf(t: float, df: float, shift: float) -> float:
-    """P((Z + shift) / sqrt(V / df) <= t) for a standard normal Z and chi-square V, integrated over sqrt(V / df)."""
-    s, mass = _chi_nodes(df)
-    below = [math.erfc(each) for each in ((shift - t * s) / math.sqrt(2)).tolist()]
-    return float(mass @ np.array(below)) / 2
+def noncentral_t_within(t: float, df: float, shift: float) -> float:
+    """P(|T| <= t) for the noncentral t (Z + shift) / sqrt(V / df) of a standard normal Z and chi-square V.
 
+        sum_j Poisson(j; shift^2/2) I_x(j + 1/2, df/2),   x = t^2/(t^2 + df)
 
-@lru_cache(maxsize=4096)
-def _chi_nodes(df: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre nodes of sqrt(V / df) and the probability each stands for."""
-    # Its mean is near 1 and its spread near 1 / sqrt(2 df).
-    low, high = max(0.0, 1 - 9 / math.sqrt(2 * df)), 1 + 9 / math.sqrt(2 * df)
-    s = (high - low) / 2 * _NODES + (high + low) / 2
-    constant = math.log(2) + df / 2 * math.log(df / 2) - math.lgamma(df / 2)
-    return s, (high - low) / 2 * _WEIGHTS * np.exp(constant + (df - 1) * np.log(s) - df * s * s / 2)
+    All terms are positive; the incomplete beta functions follow from the first by a recurrence.
+    """
+    mean = shift * shift / 2
+    # Ten standard deviations below its mean a Poisson variable has no mass left.
+    first = max(0, math.floor(mean - 10 * math.sqrt(mean)))
+    a, b, x, y = first + 0.5, df / 2, t * t / (t * t + df), df / (t * t + df)
+    weight = math.exp(first * math.log(mean) - mean - math.lgamma(first + 1)) if first else math.exp(-mean)
+    beta = _beta(a, b, x, y)
+    fall = math.exp(a * math.log(x) + b * math.log(y) + math.lgamma(a + b) - math.lgamma(a + 1) - math.lgamma(b))
+    total = weight * beta
+    for j in range(first + 1, first + _STEPS):
+        beta = max(0.0, beta - fall)
+        fall *= x * (a + b) / (a + 1)
+        a += 1
+        weight *= mean / j
+        total += weight * beta
+        if j > mean and weight * beta <= 1e-17:
+            break
+    return total
 
 
 def f_tail(f: float, upper: float, lower: float) -> float:

@@ -3,7 +3,7 @@
 import math
 from functools import lru_cache
 
-from lossbench.stats.distributions import noncentral_t_cdf, normal_quantile, t_quantile
+from lossbench.stats.distributions import noncentral_t_within, normal_quantile, t_quantile
 
 __all__ = ["detectable", "power", "runs_for_superiority", "seeds_needed"]
 
@@ -15,8 +15,7 @@ def power(delta: float, se: float, df: float, alpha: float = 0.05) -> float:
 
     P(|T| > t_{1 - alpha/2, df}),   T noncentral t with df and nc = delta / se
     """
-    limit, shift = t_quantile(1 - alpha / 2, df), abs(delta) / se
-    return 1 - noncentral_t_cdf(limit, df, shift) + noncentral_t_cdf(-limit, df, shift)
+    return 1 - noncentral_t_within(t_quantile(1 - alpha / 2, df), df, delta / se)
 
 
 def detectable(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
@@ -49,10 +48,18 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
         The number of seeds, at most a million.
     """
 
-    # A z test would need this many; a t test needs the same or a few more.
-    z = normal_quantile(1 - alpha / 2) + normal_quantile(target)
-    n = max(3, min(MOST_SEEDS, math.ceil((z * sd / delta) ** 2)))
-    while n < MOST_SEEDS and power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) < target:
+    def enough(n: int) -> bool:
+        return power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) >= target
+
+    # A z test would need the square; a t test about z^2/2 more, half of that without pairs.
+    z = normal_quantile(1 - alpha / 2)
+    guess = ((z + normal_quantile(target)) * sd / delta) ** 2 + z * z / (2 if paired else 4)
+    if guess >= MOST_SEEDS:
+        return MOST_SEEDS
+    n = max(3, math.ceil(guess))
+    while n > 3 and enough(n - 1):
+        n -= 1
+    while not enough(n):
         n += 1
     return n
 
