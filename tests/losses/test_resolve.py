@@ -56,8 +56,17 @@ def test_every_default_is_legal_and_reads_back(name):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("2", Fixed), ("0,5", Scheduled), ("0-5/3", Scheduled), ("0~5", Scheduled), ("cosine(0,5)", Scheduled)]
-    + [("step(3,0.5)", Scheduled), ("milestones(0.5,2,4)", Scheduled), ("learned(2)", Learned), ("fixed(2)", Fixed)],
+    [
+        ("2", Fixed),
+        ("fixed(2)", Fixed),
+        ("0,5", Scheduled),
+        ("0-5/3", Scheduled),
+        ("0~5", Scheduled),
+        ("cosine(0,5)", Scheduled),
+        ("step(3,0.5)", Scheduled),
+        ("milestones(0.5,2,4)", Scheduled),
+        ("learned(2)", Learned),
+    ],
 )
 def test_any_numeric_knob_takes_any_source(text, kind):
     _, sources = losses.sources(losses.resolve(f"focal:gamma={text}"))
