@@ -161,9 +161,8 @@ def test_values_name_what_moves():
     assert one("focal:gamma=3").values(MIDDLE) == {}
     assert one("ce-el:focus=0-0.5").values(MIDDLE) == {"focus": 0.3}
     assert one("gce-trunc").values(Clock(epoch=0, epochs=100)) == {"k": 0.0}
-    assert one("focal:alpha=0~1,gamma=learned(2)").values(Clock(epoch=0, epochs=2)) == pytest.approx(
-        {"alpha": 0, "gamma": 2}
-    )
+    both = one("focal:alpha=1~0.5,gamma=learned(2)").values(Clock(epoch=1, epochs=2))
+    assert both == pytest.approx({"alpha": 0.5, "gamma": 2})
 
 
 def test_a_checkpoint_holds_the_learned_knobs():

@@ -7,7 +7,7 @@ import torch
 
 from lossbench import losses
 from lossbench.losses import Fixed, FromData, Scheduled
-from tests.losses.cases import LAST, STEPS, ordinary, step, value_and_gradient
+from tests.losses.cases import COUNTS, LAST, STEPS, ordinary, step, value_and_gradient
 
 every_step = pytest.mark.parametrize(("name", "index"), STEPS)
 every_loss = pytest.mark.parametrize("entry", losses.catalogue(), ids=lambda entry: entry.name)
