@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lossbench import presets
+from lossbench import presets, suites
 from lossbench.errors import UsageError
 from lossbench.events import Event
 from lossbench.executors import Executor, Group
 from lossbench.spec import NUMBERS_VERSION, LossRef, Preset, RunSpec, parse_assignment
 from lossbench.store.queries import Cell
 
-__all__ = ["Planned", "carry_out", "cells", "expand", "parse_seeds", "plan"]
+__all__ = ["Planned", "Request", "carry_out", "cells", "expand", "parse_seeds", "plan", "request"]
+
+_SUITE = "suite:"
 
 
 Action = Literal["start", "resume", "keep", "leave"]
@@ -29,6 +31,36 @@ class Planned:
     run_id: str | None = None
     status: str = "new"
     epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a sweep is asked for, in the texts of the command line."""
+
+    presets: Sequence[str]
+    losses: Sequence[str]
+    seeds: str
+    grid: Sequence[str]
+
+
+def request(names: Sequence[str], losses: Sequence[str], seeds: str | None, grid: Sequence[str]) -> Request:
+    """Fill in what was not said: from the suite where `suite:NAME` is asked for, else cross entropy and 5 seeds.
+
+    Raises:
+        UsageError: no such suite, or one named together with other presets.
+    """
+    named = [name for name in names if name.startswith(_SUITE)]
+    if not named:
+        return Request(presets=names, losses=losses or ("ce",), seeds=seeds or "5", grid=grid)
+    if len(names) > 1:
+        raise UsageError(f"{named[0]} is swept alone, not together with other presets; start one sweep for each")
+    suite = suites.load(named[0].removeprefix(_SUITE))
+    return Request(
+        presets=suite.presets,
+        losses=losses or suite.losses,
+        seeds=seeds or suite.seeds,
+        grid=(*suite.grid, *grid),
+    )
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -20,15 +20,23 @@ from lossbench.cli.training import (
 @app.command()
 def sweep(
     presets: Annotated[
-        list[str], typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files.")
+        list[str],
+        typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files, or one suite:NAME."),
     ],
     losses: Annotated[
         list[str] | None,
         typer.Option("--loss", "-l", metavar="LOSS", help="A loss; repeatable. [default: ce]", show_default=False),
     ] = None,
     seeds: Annotated[
-        str, typer.Option("--seeds", "-n", metavar="N|LIST", help="How many seeds, or which: 5, or 0,3,5-9.")
-    ] = "5",
+        str | None,
+        typer.Option(
+            "--seeds",
+            "-n",
+            metavar="N|LIST",
+            help="How many seeds, or which: 5, or 0,3,5-9. [default: 5]",
+            show_default=False,
+        ),
+    ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -55,20 +63,23 @@ def sweep(
     """Train every combination of presets, losses and seeds that is not done yet, and print the runs' ids.
 
     All losses of one seed are trained before the next seed, so that stopping early leaves complete pairs. Issue the
-    same command again to resume.
+    same command again to resume. A suite names the presets, losses, seeds and grid of a published table; losses and
+    seeds given beside it take the place of its own.
 
     \b
     Examples:
       lossbench sweep digits-mlp --loss ce --loss adaptive --loss ce-el:focus=0-0.5 --seeds 5
       lossbench sweep digits-mlp wine-linear -l ce -l focal:gamma=1 -g optimizer.lr=0.01,0.05 --seeds 3 --jobs 2
       lossbench sweep cifar100-resnet18 -l ce -l adaptive --seeds 5 --dry-run
+      lossbench sweep suite:mixing-table1-cifar100 --dry-run
     """
     from lossbench.losses import resolve
-    from lossbench.sweep import cells, expand, parse_seeds
+    from lossbench.sweep import cells, expand, parse_seeds, request
 
-    experiments = expand(presets, overrides or (), grid or ())
+    asked = request(presets, losses or (), seeds, grid or ())
+    experiments = expand(asked.presets, overrides or (), asked.grid)
     train(
-        cells(experiments, [resolve(text) for text in losses or ("ce",)], parse_seeds(seeds)),
+        cells(experiments, [resolve(text) for text in asked.losses], parse_seeds(asked.seeds)),
         home=home,
         data_dir=data_dir,
         device=device,
