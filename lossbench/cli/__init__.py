@@ -1,6 +1,6 @@
 """The command line: one module per command, each of which parses, calls one function, renders and exits."""
 
-from lossbench.cli import compare, ls, plot, presets, run, show, sql, sweep
+from lossbench.cli import compare, ls, plot, presets, run, show, sql, sweep, watch
 from lossbench.cli.app import app, main
 
-__all__ = ["app", "compare", "ls", "main", "plot", "presets", "run", "show", "sql", "sweep"]
+__all__ = ["app", "compare", "ls", "main", "plot", "presets", "run", "show", "sql", "sweep", "watch"]

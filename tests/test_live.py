@@ -1,0 +1,128 @@
+"""The live screen: true at any size, and of any state a run can be in."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lossbench import processes
+from lossbench.events import EpochDone, EpochMetrics, RunEnded, RunStarted
+from lossbench.home import Home
+from lossbench.journal import Journal
+from lossbench.live import Watched, frame, look, sparkline
+from lossbench.presets import load
+from lossbench.spec import RunSpec, parse_loss
+from lossbench.store import Selection
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = START + timedelta(seconds=100)
+
+
+def write(
+    home: Home, run_id: str, loss: str, *, epochs: int, ended: str | None, pid: dict[str, object] | None = None
+) -> None:
+    spec = RunSpec(preset=load("digits-mlp"), loss=parse_loss(loss), seed=0, numbers_version=1)
+    provenance = {**processes.identity(), "device": "cpu", **(pid or {})}
+    with Journal(home) as journal:
+        common = {"run_id": run_id, "at": START.isoformat()}
+        journal.append(
+            RunStarted(
+                **common, key=spec.key, recipe=spec.recipe, spec=spec.resolved(), from_epoch=0, provenance=provenance
+            )
+        )  # fmt: skip
+        at = START.isoformat()
+        for epoch in range(1, epochs + 1):
+            at = (START + timedelta(seconds=3 * epoch)).isoformat()
+            values = {"test/top1_acc": 0.5 + epoch / 100, "train/peak_mem_mib": 310.0}
+            journal.append(EpochDone(run_id=run_id, at=at, metrics=EpochMetrics(epoch=epoch, values=values)))
+        if ended:
+            journal.append(RunEnded(run_id=run_id, at=at, status=ended))
+
+
+@pytest.fixture
+def watched(home: Home) -> Watched:
+    write(home, "run000done", "ce", epochs=30, ended="done")
+    write(home, "run00going", "adaptive", epochs=10, ended=None)
+    write(home, "run00nanan", "focal:gamma=5", epochs=2, ended="diverged")
+    write(home, "run000lost", "ce-el:focus=0-0.5", epochs=4, ended=None, pid={"pid": 2**22 + 1, "pid_started": 1})
+    return look(home, Selection(), at=NOW, most=50)
+
+
+def test_what_runs_comes_first_and_every_state_is_counted(watched: Watched) -> None:
+    assert [live.row.status for live in watched.runs] == ["running", "lost", "diverged", "done"]
+    text = frame(watched, width=160, height=20, color=False)
+    assert text.startswith("00:01:40 UTC  1 running  1 lost  1 diverged  1 done")
+
+
+def test_a_running_run_shows_progress_best_and_time_left(watched: Watched) -> None:
+    going = watched.runs[0]
+    line = next(line for line in frame(watched, width=160, height=20, color=False).splitlines() if "adaptive" in line)
+    assert going.seconds_left == pytest.approx(60)
+    assert "███░░░░░░░ 10/30" in line
+    assert "60.00 %" in line
+    assert "80.00 %" in line
+    assert line.split()[-5:] == ["1:00", "1:10", "cpu", "310", "MiB"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
+@pytest.mark.parametrize("height", [5, 8, 24])
+def test_no_screen_is_overflown(watched: Watched, width: int, height: int) -> None:
+    lines = frame(watched, width=width, height=height, color=False).splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= max(width, 38)
+
+
+def test_colour_changes_nothing_but_colour(watched: Watched) -> None:
+    coloured = frame(watched, width=80, height=24, color=True)
+    assert "\x1b[38;5;160m" in coloured
+    assert [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", coloured).splitlines()] == [
+        line.rstrip() for line in frame(watched, width=80, height=24, color=False).splitlines()
+    ]
+
+
+def test_runs_beyond_the_screen_are_counted(watched: Watched) -> None:
+    assert "and 3 more" in frame(watched, width=80, height=5, color=False)
+
+
+def test_an_empty_store_is_watched_too(home: Home) -> None:
+    assert "no runs yet" in frame(look(home, Selection(), at=NOW, most=5), width=80, height=24, color=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "line"), [((), ""), ((1.0,), "▁"), ((0.0, 1.0), "▁█"), ((1.0, float("nan"), 3.0, 2.0), "▁·█▅")]
+)
+def test_sparklines(values: tuple[float, ...], line: str) -> None:
+    assert sparkline(values) == line
+
+
+def test_a_terminal_is_left_as_it_was_found(home: Home, watched: Watched) -> None:
+    """In a real terminal: drawn on the alternate buffer; Ctrl-C brings the old one and the cursor back."""
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "lossbench", "watch", "--home", str(home.root), "--interval", "0.2"]
+    process = subprocess.Popen(
+        command, stdin=child, stdout=child, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(child)
+    seen, deadline = b"", time.monotonic() + 30
+    while b"adaptive" not in seen and time.monotonic() < deadline:
+        if select.select([parent], [], [], 0.2)[0]:
+            seen += os.read(parent, 65536)
+    process.send_signal(signal.SIGINT)
+    while True:
+        try:
+            seen += os.read(parent, 65536)
+        except OSError:
+            break
+    _, errors = process.communicate(timeout=30)
+    os.close(parent)
+    assert process.returncode == 130
+    assert errors == b""
+    assert seen.index(b"\x1b[?1049h") < seen.index(b"adaptive") < seen.rindex(b"\x1b[?1049l")
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
