@@ -55,7 +55,7 @@ def _values(specs: Sequence[Mapping[str, Any]], field: str) -> str:
         for name in field.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         found.append(str(value))
-    return " or ".join(dict.fromkeys(found))
+    return " or ".join(sorted(set(found)))
 
 
 def warn(preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]]) -> list[str]:
