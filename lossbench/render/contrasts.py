@@ -1,6 +1,6 @@
 """The numbers behind the verdicts, as tables for people and as flat records for machines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from lossbench.compare import Arm, Comparison, Contrast, Panel, Ranking
@@ -14,10 +14,10 @@ __all__ = ["across_table", "arms_table", "difference_tables", "ranking_table", "
 def arms_table(panel: Panel) -> Table:
     means = [panel.contrasts[0].baseline_mean, *(each.candidate_mean for each in panel.contrasts)]
     spreads = [panel.contrasts[0].baseline_sd, *(each.candidate_sd for each in panel.contrasts)]
+    moments = [measure_column(panel.measure, key=key, title=key) for key in ("mean", "sd")]
     columns = (
         Column(key="loss", title="loss", anchor=True),
-        measure_column(panel.measure, key="mean"),
-        measure_column(panel.measure, key="sd", title="sd over seeds"),
+        *(replace(column, unit=None) for column in moments),
         Column(key="n", title="runs", kind="integer"),
         Column(key="lost", title="without value"),
         Column(key="seeds", title="seeds"),
@@ -26,7 +26,9 @@ def arms_table(panel: Panel) -> Table:
         (arm.loss, mean, sd, arm.n, _lost(arm), listed(arm.seeds))
         for arm, mean, sd in zip(panel.arms, means, spreads, strict=True)
     ]
-    return Table(name="runs", columns=columns, rows=tuple(rows))
+    unit = "%" if moments[0].kind == "percent" else moments[0].unit
+    title = f"{panel.measure.title} over seeds" + (f", in {unit}" if unit else "")
+    return Table(name="runs", title=title, columns=columns, rows=tuple(rows))
 
 
 def _lost(arm: Arm) -> str:
@@ -44,33 +46,49 @@ def _difference_fields(measure: Measure) -> list[Field]:
         (_points(measure, "joint_low", "joint from", signed=True), lambda each: each.joint_low),
         (_points(measure, "joint_high", "joint to", signed=True), lambda each: each.joint_high),
         (Column(key="p", title="p", kind="pvalue"), lambda each: each.p),
-        (Column(key="p_adjusted", title="p adjusted", kind="pvalue"), lambda each: each.p_adjusted),
+        (Column(key="p_adjusted", title="p adj.", kind="pvalue"), lambda each: each.p_adjusted),
         (Column(key="flip_p", title="flip p", kind="pvalue"), lambda each: each.flip_p),
-        (Column(key="flip_floor", title="flip p at least", kind="pvalue"), lambda each: each.flip_floor),
-        (_points(measure, "sd_difference", "sd of difference"), lambda each: each.sd),
+        (Column(key="flip_floor", title="at least", kind="pvalue"), lambda each: each.flip_floor),
         (Column(key="hedges", title="g_z", kind="number", digits=2), lambda each: each.hedges),
         (Column(key="superiority", title="P(better)", kind="number", digits=2), lambda each: each.superiority),
         (Column(key="correlation", title="r", kind="number", digits=2), lambda each: each.correlation),
-        (Column(key="equivalence_p", title="p equivalence", kind="pvalue"), lambda each: each.equivalence_p),
+        (Column(key="equivalence_p", title="p equiv.", kind="pvalue"), lambda each: each.equivalence_p),
+        (_points(measure, "sd_difference", "sd"), lambda each: each.sd),
         (_points(measure, "detectable", "visible"), lambda each: each.detectable),
-        (Column(key="seeds_needed", title="seeds needed", kind="integer"), lambda each: each.seeds_needed),
+        (Column(key="seeds_needed", title="seeds", kind="integer"), lambda each: each.seeds_needed),
         (Column(key="seeds_low", title="at least", kind="integer"), lambda each: each.seeds_low),
         (Column(key="seeds_high", title="at most", kind="integer"), lambda each: each.seeds_high),
     ]
 
 
-def difference_tables(panel: Panel) -> tuple[Table, Table]:
-    """What was seen, and how far these runs can see."""
+def difference_tables(panel: Panel) -> tuple[Table, ...]:
+    """What was seen, how sure it is, and how far these runs can see: each narrow enough for 80 columns."""
+    unit = _points(panel.measure, "gain", "gain").unit
+    size = f"in {unit}" if unit else "in the metric's own unit"
+    level = f"{100 * (1 - panel.rules.alpha):g} %"
+    return (
+        _by_loss(f"gain {size}, with {level} interval, alone and joint", panel, "gain", "p_adjusted"),
+        _by_loss("how sure", panel, "flip_p", "equivalence_p"),
+        _by_loss(f"{_sight(panel)}, {size}", panel, "sd_difference", "seeds_high"),
+    )
+
+
+def _sight(panel: Panel) -> str:
+    measure, wanted = panel.measure, panel.rules.min_effect
+    visible = f"visible with {100 * panel.rules.power:g} % power"
+    return visible if wanted is None else f"{visible}, and seeds needed to see {wanted * measure.scale:g}"
+
+
+def _by_loss(title: str, panel: Panel, first: str, last: str) -> Table:
+    """The fields from `first` to `last`; the title has said the unit."""
     fields = _difference_fields(panel.measure)
-    first = next(number for number, (column, _) in enumerate(fields) if column.key == "sd_difference")
-    return _by_loss("differences", panel, fields[:first]), _by_loss("evidence", panel, fields[first:])
-
-
-def _by_loss(name: str, panel: Panel, fields: Sequence[Field]) -> Table:
+    keys = [column.key for column, _ in fields]
+    chosen = fields[keys.index(first) : keys.index(last) + 1]
     return Table(
-        name=name,
-        columns=(Column(key="loss", title="loss", anchor=True), *(column for column, _ in fields)),
-        rows=tuple((each.candidate.loss, *(value(each) for _, value in fields)) for each in panel.contrasts),
+        name="differences",
+        title=title,
+        columns=(Column(key="loss", title="loss", anchor=True), *(replace(column, unit=None) for column, _ in chosen)),
+        rows=tuple((each.candidate.loss, *(value(each) for _, value in chosen)) for each in panel.contrasts),
     )
 
 

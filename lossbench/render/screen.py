@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lossbench.render.formats import visible
 from lossbench.render.layout import GAP, fit, fold, lift_shared, natural_widths, total
-from lossbench.render.values import Column, Document, Line, Table, Tone
+from lossbench.render.values import Column, Document, Item, Line, Table, Tone
 
 __all__ = ["plain_table", "screen_document", "screen_table"]
 
@@ -60,14 +60,17 @@ def screen_document(document: Document, *, width: int | None, color: bool) -> st
     parts = [_paragraph(document.title, "bold", width, color)]
     for section in document.sections:
         body = [_paragraph(section.heading, "bold", width, color)]
+        before: Item | None = None
         for item in section.body:
             match item:
                 case Table():
+                    body += ["\n"] if isinstance(before, Table) else []
                     body.append(plain_table(item) if width is None else screen_table(item, width=width, color=color))
                 case Line(text=text, tone=tone):
                     body.append(_paragraph(text, _STYLES[tone], width, color))
                 case _:
                     body.append(_paragraph(item, "", width, color))
+            before = item
         parts.append("".join(body))
     return "\n".join(parts)
 

@@ -19,7 +19,8 @@ class Column:
     key: str
     title: str
     kind: Kind = "text"
-    unit: str = ""
+    unit: str | None = ""
+    """In the header; None where the table's title says it."""
     digits: int | None = None
     """Decimals of a number; without it people see four significant digits."""
     signed: bool = False
@@ -33,6 +34,8 @@ class Column:
     @property
     def header(self) -> str:
         """The title with its unit."""
+        if self.unit is None:
+            return self.title
         unit = self.unit or ("%" if self.kind == "percent" else "")
         return f"{self.title} [{unit}]" if unit else self.title
 
