@@ -1,6 +1,6 @@
 """Every question the program asks the store, by name. No SQL is written anywhere else."""
 
-from lossbench.store.queries.runs import Cell, RunDetail, RunRow, cells, known, resolve, run, runs, specs
+from lossbench.store.queries.runs import Cell, RunDetail, RunRow, cells, known, provenances, resolve, run, runs, specs
 from lossbench.store.queries.values import (
     Curve,
     EpochRule,
@@ -30,6 +30,7 @@ __all__ = [
     "metrics",
     "parse_at",
     "predictions",
+    "provenances",
     "resolve",
     "run",
     "runs",

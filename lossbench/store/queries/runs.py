@@ -14,7 +14,7 @@ from lossbench.errors import NothingFound, UsageError
 from lossbench.store.selection import Selection
 from lossbench.store.store import Store, first_line
 
-__all__ = ["Cell", "RunDetail", "RunRow", "cells", "chosen", "known", "resolve", "run", "runs", "specs"]
+__all__ = ["Cell", "RunDetail", "RunRow", "cells", "chosen", "known", "provenances", "resolve", "run", "runs", "specs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ _DETAIL = "SELECT spec, provenance FROM run WHERE run_id = $run"
 
 _VALUES = "SELECT split, name, epoch, value FROM final WHERE run_id = $run ORDER BY ALL"
 
+_PROVENANCES = "SELECT run_id, provenance FROM run WHERE {condition} ORDER BY started_at, run_id"
+
 _HISTORY = """
 SELECT time, 'started', CASE WHEN from_epoch = 0 THEN '' ELSE 'after epoch ' || from_epoch END, seq
 FROM started WHERE run_id = $run
@@ -119,30 +121,33 @@ def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
         UsageError: `where` is no SQL expression over the `run` view.
     """
     if selection.where is not None:
-        # Parsed by itself first: what is no single expression could otherwise end the condition it is put into.
+        # Tried by itself first: what is no single expression could otherwise end the condition it is put into.
+        trial = f"SELECT count(*) FROM run WHERE ({selection.where}\n)"
         try:
-            statements = store.connection.extract_statements(f"SELECT 1 FROM run WHERE ({selection.where}\n)")
-            if len(statements) != 1:
-                raise UsageError(f"--where {selection.where!r} is not one expression")
-            store.rows(f"EXPLAIN SELECT 1 FROM run WHERE ({selection.where}\n)")
+            if not selection.where.strip() or len(store.connection.extract_statements(trial)) != 1:
+                raise UsageError(f"--where {selection.where!r} is not one expression, such as seed < 3")
+            store.rows(trial)
         except duckdb.Error as error:
             raise UsageError(f"--where {selection.where!r}: {first_line(error)}") from error
     return selection.condition()
 
 
-def resolve(store: Store, selectors: Sequence[str]) -> list[str]:
+def resolve(store: Store, selectors: Sequence[str], *, removed: bool = False) -> list[str]:
     """The ids of the runs people mean by an id or its beginning, a name, `@last`, `@last-2` or `tag:word`.
+
+    An id or a name means its run whether removed or not; `@last` and `tag:` look among those that are as `removed` says.
 
     Raises:
         UsageError: a beginning fits several runs, or a selector fits none though there are runs.
         NothingFound: there are no runs, or none has the tag.
     """
-    found = store.rows("SELECT run_id, name, tags FROM run ORDER BY started_at DESC, run_id DESC")
+    found = store.rows("SELECT run_id, name, tags, removed FROM run ORDER BY started_at DESC, run_id DESC")
     if not found and selectors:
         raise NothingFound("there are no runs in this store yet")
-    ids = [run_id for run_id, _, _ in found]
-    names = {name: run_id for run_id, name, _ in reversed(found) if name}
-    return list(dict.fromkeys(run_id for text in selectors for run_id in _resolve(text, ids, names, found)))
+    ids = [run_id for run_id, *_ in found]
+    names = {name: run_id for run_id, name, *_ in reversed(found) if name}
+    tags = {run_id: words for run_id, _, words, is_removed in found if is_removed == removed}
+    return list(dict.fromkeys(run_id for text in selectors for run_id in _resolve(text, ids, names, tags)))
 
 
 def run(store: Store, selector: str) -> RunDetail:
@@ -174,6 +179,17 @@ def specs(store: Store, recipes: Collection[str] | None = None) -> dict[str, dic
     return {recipe: json.loads(spec) for recipe, spec in found}
 
 
+def provenances(store: Store, selection: Selection | None = None) -> dict[str, dict[str, Any]]:
+    """Under what circumstances each selected run came about, as its latest process recorded them.
+
+    Raises:
+        UsageError: the selection's own expression is wrong.
+    """
+    condition, values = chosen(store, selection or Selection())
+    found = store.rows(_PROVENANCES.format(condition=condition), values)
+    return {run_id: json.loads(provenance) for run_id, provenance in found}
+
+
 def known(store: Store, column: str) -> list[str]:
     """The values that occur in a column of the `run` view, as texts."""
     if column not in _KNOWN:
@@ -182,14 +198,14 @@ def known(store: Store, column: str) -> list[str]:
     return [value for (value,) in found]
 
 
-def _resolve(text: str, ids: list[str], names: dict[str, str], found: list[tuple[Any, ...]]) -> list[str]:
-    if match := re.fullmatch(r"@last(?:-(\d+))?", text):
+def _resolve(text: str, ids: list[str], names: dict[str, str], tags: dict[str, list[str]]) -> list[str]:
+    if match := re.fullmatch(r"@last(?:-(\d{1,9}))?", text):
         back = int(match[1] or 0)
-        if back >= len(ids):
-            raise UsageError(f"{text} reaches back beyond the first of {len(ids)} runs")
-        return [ids[back]]
+        if back >= len(tags):
+            raise UsageError(f"{text} reaches back beyond the first of {len(tags)} runs")
+        return [list(tags)[back]]
     if text.startswith("tag:"):
-        tagged = [run_id for run_id, _, tags in found if text.removeprefix("tag:") in tags]
+        tagged = [run_id for run_id, words in tags.items() if text.removeprefix("tag:") in words]
         if not tagged:
             raise NothingFound(f"no run has {text}")
         return tagged

@@ -95,7 +95,7 @@ _MEAN = f"""
     SELECT run_id, epoch, arg_max(value, time) AS value
     FROM metric WHERE split = $split AND name = $metric AND epoch BETWEEN $first AND $last GROUP BY run_id, epoch
 )
-SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN favg(value) END, max(epoch), count(*)
+SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN avg(value) END, max(epoch), count(*)
 FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
 """
 
