@@ -8,7 +8,7 @@ from lossbench.compare.values import listed
 from lossbench.measures import Measure
 from lossbench.render.values import Column, Table, measure_column
 
-__all__ = ["across_table", "arms_table", "difference_tables", "ranking_table", "records"]
+__all__ = ["across_table", "arms_table", "difference_tables", "points", "ranking_table", "records"]
 
 
 def arms_table(panel: Panel) -> Table:
@@ -40,11 +40,11 @@ Field = tuple[Column, Callable[[Contrast], object]]
 
 def _difference_fields(measure: Measure) -> list[Field]:
     return [
-        (_points(measure, "gain", "gain", signed=True), lambda each: each.gain),
-        (_points(measure, "low", "from", signed=True), lambda each: each.low),
-        (_points(measure, "high", "to", signed=True), lambda each: each.high),
-        (_points(measure, "joint_low", "joint from", signed=True), lambda each: each.joint_low),
-        (_points(measure, "joint_high", "joint to", signed=True), lambda each: each.joint_high),
+        (points(measure, "gain", "gain", signed=True), lambda each: each.gain),
+        (points(measure, "low", "from", signed=True), lambda each: each.low),
+        (points(measure, "high", "to", signed=True), lambda each: each.high),
+        (points(measure, "joint_low", "joint from", signed=True), lambda each: each.joint_low),
+        (points(measure, "joint_high", "joint to", signed=True), lambda each: each.joint_high),
         (Column(key="p", title="p", kind="pvalue"), lambda each: each.p),
         (Column(key="p_adjusted", title="p adj.", kind="pvalue"), lambda each: each.p_adjusted),
         (Column(key="flip_p", title="flip p", kind="pvalue"), lambda each: each.flip_p),
@@ -53,8 +53,8 @@ def _difference_fields(measure: Measure) -> list[Field]:
         (Column(key="superiority", title="P(better)", kind="number", digits=2), lambda each: each.superiority),
         (Column(key="correlation", title="r", kind="number", digits=2), lambda each: each.correlation),
         (Column(key="equivalence_p", title="p equiv.", kind="pvalue"), lambda each: each.equivalence_p),
-        (_points(measure, "sd_difference", "sd"), lambda each: each.sd),
-        (_points(measure, "detectable", "visible"), lambda each: each.detectable),
+        (points(measure, "sd_difference", "sd"), lambda each: each.sd),
+        (points(measure, "detectable", "visible"), lambda each: each.detectable),
         (Column(key="seeds_needed", title="seeds", kind="integer"), lambda each: each.seeds_needed),
         (Column(key="seeds_low", title="at least", kind="integer"), lambda each: each.seeds_low),
         (Column(key="seeds_high", title="at most", kind="integer"), lambda each: each.seeds_high),
@@ -63,7 +63,7 @@ def _difference_fields(measure: Measure) -> list[Field]:
 
 def difference_tables(panel: Panel) -> tuple[Table, ...]:
     """What was seen, how sure it is, and how far these runs can see: each narrow enough for 80 columns."""
-    unit = _points(panel.measure, "gain", "gain").unit
+    unit = points(panel.measure, "gain", "gain").unit
     size = f"in {unit}" if unit else "in the metric's own unit"
     level = f"{100 * (1 - panel.rules.alpha):g} %"
     return (
@@ -98,14 +98,14 @@ def across_table(value: Comparison) -> Table:
     columns = (
         Column(key="loss", title="loss", anchor=True),
         Column(key="presets", title="presets", kind="integer"),
-        _points(measure, "pooled_gain", "pooled gain", signed=True),
-        _points(measure, "pooled_low", "from", signed=True),
-        _points(measure, "pooled_high", "to", signed=True),
+        points(measure, "pooled_gain", "pooled gain", signed=True),
+        points(measure, "pooled_low", "from", signed=True),
+        points(measure, "pooled_high", "to", signed=True),
         Column(key="pooled_p", title="pooled p", kind="pvalue"),
         Column(key="pooled_p_adjusted", title="pooled p adjusted", kind="pvalue"),
-        _points(measure, "tau", "tau"),
+        points(measure, "tau", "tau"),
         Column(key="i_squared", title="I^2", kind="number", digits=2),
-        _points(measure, "plain_gain", "plain mean gain", signed=True),
+        points(measure, "plain_gain", "plain mean gain", signed=True),
         Column(key="presets_better", title="better on", kind="integer"),
         Column(key="presets_worse", title="worse on", kind="integer"),
         Column(key="wilcoxon_p", title="Wilcoxon p", kind="pvalue"),
@@ -187,7 +187,7 @@ def records(value: Comparison) -> Table:
     return Table(name="contrasts", columns=tuple(columns), rows=tuple(rows))
 
 
-def _points(measure: Measure, key: str, title: str, *, signed: bool = False) -> Column:
+def points(measure: Measure, key: str, title: str, *, signed: bool = False) -> Column:
     """A difference of the metric: points where the metric itself is a percentage."""
     column = measure_column(measure, key=key, title=title, signed=signed)
     return replace(column, unit="points") if column.kind == "percent" else column

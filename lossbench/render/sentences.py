@@ -4,7 +4,7 @@ from lossbench.compare import Across, Contrast, Panel, Verdict
 from lossbench.measures import Measure
 from lossbench.render.values import Line, Tone
 
-__all__ = ["across_sentence", "question", "verdict_line"]
+__all__ = ["across_sentence", "amount", "question", "verdict_line"]
 
 _TONES: dict[Verdict | None, Tone] = {
     Verdict.BETTER: "good",
@@ -14,7 +14,7 @@ _TONES: dict[Verdict | None, Tone] = {
 }
 
 
-def _amount(measure: Measure, value: float, *, signed: bool = False, unit: bool = False) -> str:
+def amount(measure: Measure, value: float, *, signed: bool = False, unit: bool = False) -> str:
     """A difference of the metric for people: points for fractions, else its own unit."""
     sign = "+" if signed else ""
     if measure.unit == "fraction":
@@ -52,7 +52,7 @@ def verdict_line(panel: Panel, contrast: Contrast) -> Line:
 
 def _word(panel: Panel, contrast: Contrast) -> str:
     margin = panel.rules.min_effect
-    delta = "" if margin is None else _amount(panel.measure, margin, unit=True)
+    delta = "" if margin is None else amount(panel.measure, margin, unit=True)
     match contrast.verdict:
         case None if panel.at == "best-test":
             return "no verdict, as the epoch was picked on the test set"
@@ -78,9 +78,9 @@ def _word(panel: Panel, contrast: Contrast) -> str:
 def _evidence(panel: Panel, contrast: Contrast) -> list[str]:
     if contrast.gain is None:
         return []
-    gain = _amount(panel.measure, contrast.gain, signed=True, unit=True)
+    gain = amount(panel.measure, contrast.gain, signed=True, unit=True)
     if contrast.joint_low is not None and contrast.joint_high is not None:
-        low, high = (_amount(panel.measure, each, signed=True) for each in (contrast.joint_low, contrast.joint_high))
+        low, high = (amount(panel.measure, each, signed=True) for each in (contrast.joint_low, contrast.joint_high))
         gain += f" [{low}, {high}]"
     runs = f"{contrast.n} pair{'s' if contrast.n != 1 else ''}" if contrast.paired else "unpaired runs"
     return [f"{gain} in {runs}"]
@@ -91,6 +91,6 @@ def across_sentence(across: Across, measure: Measure) -> str:
     count = f"better on {across.presets_better} and worse on {across.presets_worse} of {across.presets} presets"
     if across.gain is None or across.low is None or across.high is None:
         return f"{across.candidate} over all presets: {count}"
-    low, high = (_amount(measure, each, signed=True) for each in (across.low, across.high))
-    pooled = f"{_amount(measure, across.gain, signed=True, unit=True)} [{low}, {high}]"
+    low, high = (amount(measure, each, signed=True) for each in (across.low, across.high))
+    pooled = f"{amount(measure, across.gain, signed=True, unit=True)} [{low}, {high}]"
     return f"{across.candidate} over all presets: {pooled}, {count}"
