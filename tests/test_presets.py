@@ -23,6 +23,7 @@ SHAPES = {
     "iris": (4,),
     "tiny-imagenet": (3, 64, 64),
     "wine": (13,),
+    "womens-clothing": (70, 1000),
     **{f"uci-{name}": (features,) for name, (_, features, _) in SIZES.items()},
 }
 FILES = sorted(presets.folder().glob("**/*.toml"))
@@ -36,7 +37,8 @@ def test_a_preset_trains_one_batch_of_its_shape(name):
     source = data.get(preset.data.name)
     with torch.device("meta"):  # shapes without numbers: the largest networks cost nothing
         network = models.build(preset.model, SHAPES[source.name], source.classes, seed=0)
-        logits = network(torch.empty(2, *SHAPES[source.name]))
+        shape = SHAPES[source.name]
+        logits = network(torch.ones(2, shape[0], dtype=torch.int64) if len(shape) == 2 else torch.empty(2, *shape))
         torch.nn.functional.cross_entropy(logits, torch.zeros(2, dtype=torch.int64)).backward()
     assert logits.shape == (2, source.classes)
     assert preset.title

@@ -52,7 +52,7 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
         move, stretch = normalise.for_features(spec, train.inputs)
         train, test = (Split(inputs=part.inputs * stretch + move, target=part.target) for part in (train, test))
         val = val and Split(inputs=val.inputs * stretch + move, target=val.target)
-    else:
+    elif source.kind == "images":
         shift, scale = normalise.for_images(spec, train.inputs)
     return Dataset(
         name=spec.name,
@@ -65,6 +65,7 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
         noise=noise,
         shift=shift,
         scale=scale,
+        vocabulary=tables.vocabulary,
     )
 
 
@@ -77,6 +78,8 @@ def _check(spec: DataSpec, source: Source) -> None:
         )
     if source.kind != "images" and spec.augmented:
         raise UsageError(f"flips, crops and other changes to pictures need images; {spec.name} has {source.kind}")
+    if source.kind == "tokens" and spec.normalize != "none":
+        raise UsageError(f"data.normalize={spec.normalize} needs numbers; {spec.name} has words: use none")
     if spec.jitter and spec.normalize == "pixel-mean":
         raise UsageError("data.jitter needs colours, which are gone once data.normalize=pixel-mean has been applied")
 
@@ -100,6 +103,7 @@ def _only(spec: DataSpec, tables: Tables) -> Tables:
     return Tables(
         train=kept(tables.train),
         test=tables.test and kept(tables.test),
+        vocabulary=tables.vocabulary,
         class_names=tuple(tables.class_names[label] for label in spec.classes),
     )
 

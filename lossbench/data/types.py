@@ -13,7 +13,7 @@ from lossbench.data.noise import LabelNoise
 
 __all__ = ["Dataset", "Fold", "Kind", "Source", "Split", "Tables"]
 
-Kind = Literal["features", "images"]
+Kind = Literal["features", "images", "tokens"]
 
 Fold = tuple[Tensor, Tensor]
 """Row numbers to train on and to test on."""
@@ -21,7 +21,10 @@ Fold = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Rows of one purpose: features float32 [D, F] or images uint8 [D, C, H, W], and integer targets [D]."""
+    """Rows of one purpose, and their integer targets [D].
+
+    Inputs are features float32 [D, F], images uint8 [D, C, H, W] or word numbers int64 [D, T].
+    """
 
     inputs: Tensor
     target: Tensor
@@ -54,6 +57,8 @@ class Tables:
     """Labels that people gave the training rows [D], by name."""
     mistaken_for: tuple[int, ...] | None = None
     """Class -> the class it is most easily mistaken for, itself where there is none."""
+    vocabulary: int | None = None
+    """How many word numbers there are, for sequences of them."""
     class_names: tuple[str, ...]
 
 
@@ -100,11 +105,13 @@ class Dataset:
     """What was done to the training labels, where the recipe does something to them."""
     shift: Tensor | None = None
     scale: Tensor | None = None
+    vocabulary: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one row of inputs: (F,) or (C, H, W)."""
-        return tuple(self.train.inputs.shape[1:])
+        """Shape of one row of inputs: (F,) for features, (C, H, W) for images, (T, vocabulary) for word numbers."""
+        own = tuple(self.train.inputs.shape[1:])
+        return own if self.vocabulary is None else (*own, self.vocabulary)
 
     def split(self, name: str) -> Split | None:
         """`train`, `val` or `test`; None for a validation split that the recipe does not hold out."""

@@ -24,17 +24,17 @@ def widths(spec: ModelSpec, features: int, classes: int) -> tuple[int, ...] | No
     return None
 
 
-@model("linear", "multinomial logistic regression", takes="either")
+@model("linear", "multinomial logistic regression", takes="features or images")
 def linear(shape: tuple[int, ...], classes: int) -> nn.Module:
     return _stack(shape, (), classes, 0.0)
 
 
-@model("hidden", "one hidden layer as wide as the input", takes="either")
+@model("hidden", "one hidden layer as wide as the input", takes="features or images")
 def hidden(shape: tuple[int, ...], classes: int) -> nn.Module:
     return _stack(shape, (math.prod(shape),), classes, 0.0)
 
 
-@model("mlp", "linear layers with ReLU between", takes="either")
+@model("mlp", "linear layers with ReLU between", takes="features or images")
 def mlp(shape: tuple[int, ...], classes: int, *, hidden: tuple[int, ...], dropout: float) -> nn.Module:
     if not hidden:
         raise UsageError("model mlp needs the widths of its hidden layers, such as model.hidden=[64]")

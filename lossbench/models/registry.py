@@ -20,6 +20,10 @@ __all__ = ["Model", "build", "catalogue", "get", "model"]
 
 Factory = Callable[..., nn.Module]
 
+Takes = Literal["images", "tokens", "features or images"]
+_KINDS = {1: "features", 2: "tokens", 3: "images"}
+"""Dimensions of a data set's shape -> what its rows are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -31,7 +35,7 @@ class Model:
 
     name: str
     title: str
-    takes: Literal["features", "images", "either"]
+    takes: Takes
     factory: Factory
 
     @property
@@ -44,7 +48,7 @@ class Model:
 _MODELS: dict[str, Model] = {}
 
 
-def model(name: str, title: str, *, takes: Literal["features", "images", "either"]) -> Callable[[Factory], Factory]:
+def model(name: str, title: str, *, takes: Takes) -> Callable[[Factory], Factory]:
     """Make a factory available under a name."""
 
     def register(factory: Factory) -> Factory:
@@ -79,10 +83,9 @@ def build(spec: ModelSpec, dataset_shape: tuple[int, ...], classes: int, *, seed
         UsageError: no such model, an option it does not take, or inputs of a shape it cannot read.
     """
     entry = get(spec.name)
-    is_image = len(dataset_shape) == 3
-    if entry.takes != "either" and (entry.takes == "images") != is_image:
-        shape = "x".join(map(str, dataset_shape))
-        raise UsageError(f"model {spec.name} takes {entry.takes}, but one row of this data set is {shape}")
+    given = _KINDS[len(dataset_shape)]
+    if given not in entry.takes.split(" or "):
+        raise UsageError(f"model {spec.name} takes {entry.takes}, but this data set has {given}")
     options = _options(entry, spec)
     state = torch.get_rng_state()
     try:

@@ -16,15 +16,22 @@ SHAPES = {
     "spinal-vgg": (1, 28, 28),
     "hidden": (5,),
     "linear": (5,),
+    "lstm": (9, 20),
     "mlp": (5,),
 }
-HIDDEN = {"mlp": (16,)}
+HIDDEN = {"mlp": (16,), "lstm": (8, 8)}
 
 
 def example(name: str) -> tuple[ModelSpec, tuple[int, ...]]:
     """A spec of that model and an input shape it takes."""
     shape = (64, 64) if name.endswith("-imagenet") else (32, 32)
     return ModelSpec(name=name, hidden=HIDDEN.get(name, ())), SHAPES.get(name, (3, *shape))
+
+
+def example_batch(rows: int, shape: tuple[int, ...]) -> torch.Tensor:
+    if len(shape) == 2:  # length and vocabulary of word numbers
+        return torch.randint(1, shape[1], (rows, shape[0]))
+    return torch.randn(rows, *shape)
 
 
 def size(name: str, shape: tuple[int, ...], classes: int) -> int:
@@ -48,7 +55,7 @@ def weights(spec: ModelSpec, shape: tuple[int, ...], seed: int) -> list[torch.Te
 def test_a_model_gives_finite_logits_and_a_gradient_to_every_weight(name):
     spec, shape = example(name)
     network = models.build(spec, shape, 7, seed=0)
-    logits = network(torch.randn(4, *shape))
+    logits = network(example_batch(4, shape))
     assert logits.shape == (4, 7)
     assert logits.isfinite().all()
     torch.nn.functional.cross_entropy(logits, torch.arange(4)).backward()
@@ -106,6 +113,8 @@ COLOUR, GREY = (3, 32, 32), (1, 28, 28)
         # arXiv 2007.03347, table 3: 3.646 and 3.630 M
         ("vgg5", GREY, 10, 3_646_154),
         ("spinal-vgg", GREY, 10, 3_629_770),
+        # by hand: 1000 vectors of 8; two layers of four gates with 8 + 8 weights and 2 biases each; 5 outputs
+        ("lstm", (70, 1000), 5, 1000 * 8 + 2 * (4 * 8 * (8 + 8 + 2)) + 8 * 5 + 5),
         # torchvision's published sizes
         ("resnet18-imagenet", COLOUR, 1000, 11_689_512),
         ("resnet34-imagenet", COLOUR, 1000, 21_797_672),
@@ -124,6 +133,16 @@ def test_the_transformer_has_the_published_number_of_weights_at_its_published_sh
     with torch.device("meta"):
         network = VisionTransformer((3, 224, 224), 1000, patch=16, width=192, depth=12, heads=3, dropout=0.0)
     assert sum(weight.numel() for weight in network.parameters()) == 5_717_416  # DeiT-Ti, arXiv 2012.12877: 5.7 M
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_fills_a_sequence_up_changes_nothing(layers):
+    network = models.build(ModelSpec(name="lstm", hidden=(8,) * layers), (9, 20), 7, seed=0)
+    tokens = torch.randint(1, 20, (4, 6))
+    longer = torch.nn.functional.pad(tokens, (0, 3))
+    torch.testing.assert_close(network(longer), network(tokens))
+    assert not torch.equal(network(longer), network(tokens[:, :5]))
+    assert network(torch.zeros(1, 9, dtype=torch.int64)).isfinite().all()
 
 
 def test_a_padded_shortcut_keeps_every_second_pixel_between_two_halves_of_zeros():
@@ -153,8 +172,11 @@ def test_a_shuffle_unit_interleaves_what_it_keeps_with_what_it_convolves():
         (ModelSpec(name="vit-tiny-cifar"), (3, 30, 30), "30x30 does not divide"),
         (ModelSpec(name="resnet18-imagenet"), (1, 64, 64), "3 channels, got 1"),
         (ModelSpec(name="linear", dropout=0.5), (4,), "no option dropout"),
-        (ModelSpec(name="resnet18-cifar"), (64,), "takes images, but one row of this data set is 64"),
+        (ModelSpec(name="resnet18-cifar"), (64,), "takes images, but this data set has features"),
         (ModelSpec(name="mlp"), (4,), r"model\.hidden=\[64\]"),
+        (ModelSpec(name="linear"), (70, 999), "takes features or images, but this data set has tokens"),
+        (ModelSpec(name="lstm"), (70, 999), r"model\.hidden=\[50,50\]; got \[\]"),
+        (ModelSpec(name="lstm", hidden=(50, 60)), (70, 999), r"got \[50, 60\]"),
         (ModelSpec(name="digits-cnn"), (1, 3, 3), "at least 4x4, got 3x3"),
     ],
 )
