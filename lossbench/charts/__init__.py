@@ -1,6 +1,5 @@
 """Charts: arrays become a `Figure`, and a `Figure` becomes text for a terminal, a file for a paper, or csv."""
 
-import csv
 from pathlib import Path
 
 from lossbench.charts import numbers, paper, terminal
@@ -21,6 +20,7 @@ __all__ = [
     "Span",
     "array",
     "save",
+    "svg",
     "text",
 ]
 
@@ -35,17 +35,24 @@ def save(figure: Figure, path: Path) -> None:
     """
     match path.suffix:
         case ".svg" | ".pdf" | ".png":
-            paper.save(figure, path)
-        case ".csv" | ".txt":
-            try:
-                with path.open("w", encoding="utf-8", newline="") as file:
-                    if path.suffix == ".txt":
-                        file.write(terminal.draw(figure, width=120, height=40, color=False))
-                    else:
-                        writer = csv.writer(file, lineterminator="\n")
-                        writer.writerow(numbers.HEADER)
-                        writer.writerows(numbers.rows(figure))
-            except OSError as error:
-                raise UsageError(f"cannot write {path}: {error.strerror}") from error
+            content = paper.draw(figure, path.suffix[1:])  # type: ignore[arg-type]
+        case ".csv":
+            content = numbers.table(figure).encode()
+        case ".txt":
+            content = terminal.draw(figure, width=120, height=40, color=False).encode()
         case suffix:
-            raise UsageError(f"cannot write {path}: {suffix or 'no extension'} is none of .svg, .pdf, .png, .csv, .txt")
+            known = ".svg, .pdf, .png, .csv, .txt"
+            raise UsageError(f"cannot write {path}: {suffix or 'no extension'} is none of {known}")
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG text, to be put into a page.
+
+    Raises:
+        UsageError: no matplotlib.
+    """
+    return paper.draw(figure, "svg").decode()

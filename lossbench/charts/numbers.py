@@ -1,18 +1,27 @@
-"""The numbers of a figure, one row per drawn value, for csv and for whoever wants to draw them otherwise."""
+"""The numbers of a figure, one row per drawn value, for whoever wants to draw or read them otherwise."""
 
+import csv
+import io
 from collections.abc import Iterator
 
 from lossbench.charts.figure import Array, Bars, Box, Cells, Figure, Line, Mark, Panel, Points, Rule, Span
 
-__all__ = ["HEADER", "Row", "rows"]
+__all__ = ["table"]
 
-HEADER = ("panel", "series", "mark", "x", "y", "low", "high")
+_HEADER = ("panel", "series", "mark", "x", "y", "low", "high")
+_Row = tuple[str, str, str, float | str, float | str, float | None, float | None]
 
-Row = tuple[str, str, str, float | str, float | str, float | None, float | None]
+
+def table(figure: Figure) -> str:
+    """Everything the figure shows as csv, in the units of its axes; categories by name."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_HEADER)
+    writer.writerows(_rows(figure))
+    return file.getvalue()
 
 
-def rows(figure: Figure) -> Iterator[Row]:
-    """Everything the figure shows, in the units of its axes; categories by name."""
+def _rows(figure: Figure) -> Iterator[_Row]:
     for panel in figure.panels:
         name = panel.title or panel.y.label or panel.x.label
         for mark in panel.marks:

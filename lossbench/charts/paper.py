@@ -1,8 +1,8 @@
 """A figure as a file for a paper, through matplotlib: the same values, series signs and order as on the screen."""
 
+import io
 import textwrap
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from lossbench.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["save"]
+__all__ = ["draw"]
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B22222", "#56B4E9", "#8C8C00", "#6A4C93", "#7F7F7F", "#8C564B")
@@ -20,7 +20,7 @@ _GRAY = "0.6"
 _LEGEND_ROW = 0.17
 """Inches."""
 _TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 32, 72, 17
-_UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+_UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.spines.top": False,
@@ -35,17 +35,17 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write svg, pdf or png, by the path's extension; the same figure gives the same bytes.
+def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
+    """The content of such a file; the same figure gives the same bytes.
 
     Raises:
-        UsageError: matplotlib is not installed, or the file cannot be written.
+        UsageError: matplotlib is not installed.
     """
     try:
         import matplotlib
         from matplotlib.figure import Figure as Sheet
     except ImportError as error:
-        raise UsageError(f"writing {path.suffix} needs matplotlib: pip install 'lossbench[figures]'") from error
+        raise UsageError(f"drawing {kind} needs matplotlib: pip install 'lossbench[figures]'") from error
     with matplotlib.rc_context(_STYLE):
         across = 2 if len(figure.panels) == 4 else min(len(figure.panels), 3)
         down = -(-len(figure.panels) // across)
@@ -61,10 +61,9 @@ def save(figure: Figure, path: Path) -> None:
         sheet.suptitle(textwrap.fill(figure.title, letters), fontsize=9)
         if figure.caption:
             sheet.supxlabel(textwrap.fill(figure.caption, letters), fontsize=7, color="0.35")
-        try:
-            sheet.savefig(path, dpi=200, metadata=_UNDATED[path.suffix])
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        content = io.BytesIO()
+        sheet.savefig(content, format=kind, dpi=200, metadata=_UNDATED[kind])
+        return content.getvalue()
 
 
 def _panel(panel: Panel, axes: "Axes") -> None:
