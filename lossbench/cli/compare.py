@@ -63,6 +63,9 @@ def compare(
             "--check", help="Exit with 0 if shown for every loss, 10 if refuted, 11 if undecided.", show_default=False
         ),
     ] = None,
+    new_test_set: Annotated[
+        bool, typer.Option("--new-test-set", help="Add intervals for a new test set, from the stored predictions.")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print each number's formula and source.")] = False,
     tags: Annotated[
         list[str] | None,
@@ -83,6 +86,7 @@ def compare(
     """
     from lossbench import render
     from lossbench.compare import check, compare_losses
+    from lossbench.compare.testset import row_by_row
     from lossbench.render.comparison import comparison_document
     from lossbench.store import Selection
 
@@ -99,8 +103,9 @@ def compare(
             min_effect=min_effect,
             allow=allow or (),
         )
+        rows = row_by_row(store, found) if new_test_set else ()
     screen = terminal.screen()
-    document = comparison_document(found, explain=explain)
+    document = comparison_document(found, rows, explain=explain)
     terminal.emit(render.document(document, format, width=screen.width, color=screen.color))
     if claim:
         raise typer.Exit(check(found, claim))

@@ -197,6 +197,7 @@ def _refuse(store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], 
 
 def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
     values: dict[int, float] = {}
+    ids: dict[int, str] = {}
     lost: dict[str, list[int]] = {"diverged": [], "failed": [], "unfinished": [], "not_finite": []}
     for row in sorted(runs, key=lambda row: row.seed):
         if row.status != "done":
@@ -204,10 +205,10 @@ def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
             continue
         final = finals.get(row.run_id)
         if final is not None and final.value is not None and math.isfinite(final.value):
-            values[row.seed] = final.value
+            values[row.seed], ids[row.seed] = final.value, row.run_id
         else:
             lost["not_finite"].append(row.seed)
-    return Arm(loss=loss, values=values, **{name: tuple(seeds) for name, seeds in lost.items()})
+    return Arm(loss=loss, values=values, runs=ids, **{name: tuple(seeds) for name, seeds in lost.items()})
 
 
 def _rules(question: _Question, alpha: float, correct: Correction, min_effect: float | None) -> Rules:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lossbench.measures import Measure
@@ -45,6 +45,8 @@ class Arm:
     loss: str
     values: dict[int, float]
     """Finite values by seed."""
+    runs: dict[int, str] = field(default_factory=dict)
+    """Ids of the runs those values come from, by seed."""
     diverged: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
     unfinished: tuple[int, ...] = ()

@@ -1,16 +1,20 @@
 """A comparison as a report: verdicts first, numbers after, caveats last."""
 
+from collections.abc import Sequence
+
 from lossbench.compare import Comparison
+from lossbench.compare.testset import RowByRow
 from lossbench.compare.values import listed
 from lossbench.render.contrasts import across_table, arms_table, difference_tables, ranking_table, records
 from lossbench.render.explain import formulas
 from lossbench.render.sentences import across_sentence, question, verdict_line
+from lossbench.render.testset import row_by_row_section
 from lossbench.render.values import Document, Item, Line, Section, Table
 
 __all__ = ["comparison_document"]
 
 
-def comparison_document(value: Comparison, *, explain: bool = False) -> Document:
+def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, explain: bool = False) -> Document:
     """The report on a comparison; with `explain`, the formula and source of every number at its end."""
     verdicts: list[Item] = [Line(across_sentence(each, value.panels[0].measure)) for each in value.across]
     for panel in value.panels:
@@ -25,6 +29,8 @@ def comparison_document(value: Comparison, *, explain: bool = False) -> Document
         over_presets += [ranking_table(value.ranking), *_ranking_lines(value)]
     if over_presets:
         sections.append(Section(heading="Over all presets", body=tuple(over_presets)))
+    if rows:
+        sections.append(row_by_row_section(rows, value.panels[0].rules.alpha))
     sections.append(Section(heading="Caveats", body=_caveats(value)))
     if explain:
         tables = [item for section in sections for item in section.body if isinstance(item, Table)]

@@ -42,6 +42,9 @@ FORMULAS = {
     "wilcoxon_adjusted": "the same after --correct over the losses",
     "wilcoxon_floor": "2 / 2^k: no p of the signed-rank test can be smaller with k presets",
     "mean_rank": "mean over presets of the rank, 1 is best, ties share their average (Friedman 1937; Demsar 2006)",
+    "gained": "test rows only the candidate has right, in the first pair of runs",
+    "lost": "test rows only the baseline has right",
+    "mcnemar_p": "exact binomial p of those two counts (McNemar 1947)",
     "wins_shared": "presets on which no loss does better",
     "wins_outright": "presets on which every other loss does worse",
 }
