@@ -109,12 +109,13 @@ class _Group:
     """Runs of one cohort whose losses are one function with different numbers."""
 
     entry: losses.Loss
+    curve: losses.Curve | None
     runs: Tensor
     """Places of the runs in the cohort [r]."""
     shared: Mapping[str, Any]
     """Knobs that are the same for all of them: words, whole numbers, tensors from the data."""
     numbers: Mapping[str, Tensor]
-    """Numeric knobs of this epoch, one value per run [r]."""
+    """Numeric knobs of this epoch, one value per run [r, 1]."""
     learned: Mapping[str, Learned]
     """Learned knobs, in the order of their columns in the cohort's raw parameters."""
     totals: Tensor
@@ -128,8 +129,12 @@ class _Kinds:
     curved: tuple[_Group, ...]
     """Those whose loss depends on p_y alone."""
     others: tuple[_Group, ...]
+    sizes: list[int]
+    """Runs of each curved group."""
     order: Tensor | None
-    """Places of the curved runs, group by group; None where that is all runs in their own order."""
+    """The curved runs, group by group; None where those are all runs in their own order."""
+    places: Tensor | None
+    """Where each run stands in `order`; arbitrary for a run that is not curved."""
 
 
 class CohortObjective(nn.Module):
@@ -233,25 +238,26 @@ class CohortObjective(nn.Module):
         """All runs whose loss depends on p_y alone: their logits are gone through once, whatever the kinds of loss."""
         runs, rows, classes = logits.shape
         true, residual = losses.true_class_and_residual(*_by_class(logits, target), dim=0)
-        seen = torch.cat([each[:, : runs * rows] for each in true]).view(2, runs, rows)
+        log_p, not_p = (each[0, : runs * rows].view(runs, rows) for each in true)
         if kinds.order is not None:
-            seen = seen.index_select(1, kinds.order)
-        found = torch.empty_like(seen)
-        start = 0
-        for group in kinds.curved:
-            places = slice(start, start := start + len(group.runs))
-            assert group.entry.curve is not None
+            log_p, not_p = log_p.index_select(0, kinds.order), not_p.index_select(0, kinds.order)
+        values, weights = [], []
+        parts = zip(torch.split(log_p, kinds.sizes), torch.split(not_p, kinds.sizes), strict=True)
+        for group, part in zip(kinds.curved, parts, strict=True):
+            assert group.curve is not None
             with torch.set_grad_enabled(gradients and bool(group.learned)):
-                part = losses.TrueClass(seen[0, places], seen[1, places])
-                value, weight = group.entry.curve(part, **self._fed(group, lambda knob: knob.unsqueeze(1)))
+                value, weight = group.curve(losses.TrueClass(*part), **self._fed(group))
                 if value.requires_grad:
                     torch.autograd.backward(value.sum() / rows)
-            found[0, places] = value.detach()
-            found[1, places] = weight.detach() if isinstance(weight, Tensor) else weight
-        if kinds.order is not None:
-            found = found.new_zeros(2, runs, rows).index_copy_(1, kinds.order, found)
+            values.append(value.detach())
+            weights.append(
+                weight.detach().expand_as(value) if isinstance(weight, Tensor) else torch.full_like(values[-1], weight)
+            )
+        value, weight = torch.cat(values), torch.cat(weights)
+        if kinds.places is not None:
+            value, weight = value.index_select(0, kinds.places), weight.index_select(0, kinds.places)
         gradient = residual[:, : runs * rows].view(classes, runs, rows)
-        return found[0], gradient.mul_(found[1] / rows).permute(1, 2, 0)
+        return value, gradient.mul_(weight.div_(rows)).permute(1, 2, 0)
 
     def _general(
         self, group: _Group, logits: Tensor, target: Tensor, step: int, gradients: bool
@@ -260,18 +266,23 @@ class CohortObjective(nn.Module):
         rows = logits.shape[1]
         part = logits[group.runs].requires_grad_(gradients)
         with torch.set_grad_enabled(gradients):
-            knobs = self._fed(group, lambda knob: knob.repeat_interleave(rows))
+            knobs = {
+                knob: value if knob in group.shared else value.expand(-1, rows).flatten()
+                for knob, value in self._fed(group).items()
+            }
             function = losses.per_sample(group.entry, group.entry.steps[step], knobs)
             value = function(part.flatten(0, 1), target[group.runs].flatten())
             if gradients:
                 torch.autograd.backward(value.sum() / rows)
         return value.detach().view(-1, rows), part if part.grad is None else part.grad
 
-    def _fed(self, group: _Group, spread: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-        """Every knob of a group, with one number per run `spread` over the run's samples."""
+    def _fed(self, group: _Group) -> dict[str, Any]:
+        """Every knob of a group, numbers as a column [r, 1]."""
+        if not group.learned:
+            return {**group.shared, **group.numbers}
         dtype = next((each.dtype for each in group.numbers.values()), torch.float32)
-        numbers = {**group.numbers, **self._learned_values(group, dtype)}
-        return {**group.shared, **{knob: spread(number) for knob, number in numbers.items()}}
+        learned = {knob: value.unsqueeze(1) for knob, value in self._learned_values(group, dtype).items()}
+        return {**group.shared, **group.numbers, **learned}
 
     def _learned_values(self, group: _Group, dtype: torch.dtype) -> dict[str, Tensor]:
         raws = {knob: self.raw[group.runs, column].to(dtype) for column, knob in enumerate(group.learned)}
@@ -285,16 +296,20 @@ class CohortObjective(nn.Module):
             for run, (_, entry, sources) in enumerate(self._bound):
                 kinds.setdefault(_kind(entry, sources, clock), []).append(run)
             groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
-            curved = tuple(group for group in groups if group.entry.curve)
-            order = torch.cat([group.runs for group in curved]) if curved else None
-            if len(groups) == 1:
-                order = None
-            self._latest = (address, _Kinds(curved, tuple(group for group in groups if not group.entry.curve), order))
+            self._latest = (address, _kinds(groups, len(self._bound)))
         return self._latest[1]
 
     def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> _Group:
         _, entry, first = self._bound[runs[0]]
         device = self.raw.device
+        places = torch.tensor(runs, device=device)
+
+        def column(values: Sequence[float]) -> Tensor:
+            return torch.tensor(values, dtype=dtype, device=device).unsqueeze(1)
+
+        if _is_mixture(entry, first):
+            alpha, beta = zip(*(self._mixture(run, clock) for run in runs), strict=True)
+            return _Group(entry, _mixed, places, {}, {"alpha": column(alpha), "beta": column(beta)}, {}, places)
         shared, numbers = dict[str, Any](), dict[str, Tensor]()
         for knob, source in first.items():
             if isinstance(source, FromData):
@@ -302,11 +317,40 @@ class CohortObjective(nn.Module):
             elif not isinstance(source, Learned):
                 settled = [_settled(self._bound[run][2][knob], clock) for run in runs]
                 if _is_number(source, settled[0]):
-                    numbers[knob] = torch.tensor(settled, dtype=dtype, device=device)
+                    numbers[knob] = column(settled)
                 else:
                     shared[knob] = settled[0]
         totals = torch.tensor([losses.softmax_total(self._learned[run]) for run in runs], device=device)
-        return _Group(entry, torch.tensor(runs, device=device), shared, numbers, self._learned[runs[0]], totals)
+        return _Group(entry, entry.curve, places, shared, numbers, self._learned[runs[0]], totals)
+
+    def _mixture(self, run: int, clock: Clock) -> tuple[float, float]:
+        """Weights of cross entropy and expectation loss in that run and epoch."""
+        _, entry, sources = self._bound[run]
+        assert entry.mixture is not None
+        alpha, beta = entry.mixture(**{knob: _settled(source, clock) for knob, source in sources.items()})
+        return float(alpha), float(beta)
+
+
+def _kinds(groups: Sequence[_Group], runs: int) -> _Kinds:
+    curved = tuple(group for group in groups if group.curve)
+    others = tuple(group for group in groups if not group.curve)
+    order = torch.cat([group.runs for group in curved]) if curved else None
+    places = None
+    if order is not None and torch.equal(order, torch.arange(runs, device=order.device)):
+        order = None
+    if order is not None:
+        places = order.new_zeros(runs).index_copy_(0, order, torch.arange(len(order), device=order.device))
+    return _Kinds(curved, others, [len(group.runs) for group in curved], order, places)
+
+
+def _is_mixture(entry: losses.Loss, sources: Mapping[str, Source]) -> bool:
+    """Whether a loss is a sum of cross entropy and expectation loss with weights known before the epoch."""
+    return entry.mixture is not None and not any(isinstance(source, Learned) for source in sources.values())
+
+
+def _mixed(true: losses.TrueClass, *, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+    """The curve that all mixtures share."""
+    return alpha * true.ce + beta * true.not_p, alpha + beta * true.p
 
 
 def _by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -324,6 +368,8 @@ def _by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _kind(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tuple[Any, ...]:
     """What runs must agree in to be one call: the function, and every knob that is not a mere number."""
+    if _is_mixture(entry, sources):
+        return (_mixed,)
     kinds: list[Any] = [*entry.steps]
     for source in sources.values():
         if isinstance(source, Learned):

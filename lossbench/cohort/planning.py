@@ -24,7 +24,7 @@ def accepts(spec: RunSpec) -> bool:
         models.widths(preset.model, 1, 1) is not None
         and preset.optimizer.name == "sgd"
         and preset.precision == "fp32"
-        and not (preset.data.flip or preset.data.crop_padding)
+        and not preset.data.augmented
     )
 
 

@@ -16,13 +16,16 @@ from torch import Tensor
 
 from lossbench.errors import unknown
 from lossbench.losses import _margin
-from lossbench.losses._knobs import Source
+from lossbench.losses._knobs import Number, Source
 from lossbench.losses._margin import Curve
 
 __all__ = ["Loss", "LossFunction", "catalogue", "get", "loss", "register", "true_class"]
 
 LossFunction = Callable[..., Tensor]
 """`(logits [N, C], target [N], **knobs) -> loss per sample [N]`."""
+
+Mixture = Callable[..., tuple[Number, Number]]
+"""`(**knobs) -> (alpha, beta)` of a loss alpha (-log p_y) + beta (1 - p_y)."""
 
 Family = Literal["true class", "softmax", "scores", "multi-label"]
 """What a loss looks at: p_y alone, all softmax probabilities, raw scores, or one sigmoid per label."""
@@ -53,6 +56,8 @@ class Loss:
     link: Link = "softmax"
     curve: Curve | None = None
     """Value and gradient weight over p_y, for the losses that depend on it alone."""
+    mixture: Mixture | None = None
+    """Weights of cross entropy and expectation loss, for the losses that are a sum of these two and nothing else."""
     fewest_classes: int = 2
     doc: str = ""
     spell: Callable[[dict[str, str]], dict[str, str]] = field(default=_unchanged, repr=False)

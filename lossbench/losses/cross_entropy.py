@@ -10,7 +10,7 @@ from lossbench.losses._registry import loss, true_class
 __all__ = ["cross_entropy", "label_smoothing"]
 
 
-@true_class("ce", aliases=("cross-entropy",))
+@true_class("ce", aliases=("cross-entropy",), mixture=lambda: (1.0, 0.0))
 def cross_entropy(true: TrueClass) -> tuple[Tensor, Number]:
     """Cross entropy: the negative log-likelihood of the true class.
 

@@ -15,7 +15,7 @@ __all__ = ["ce_el", "ce_matched", "expectation", "mae", "mixture"]
 _EL = "arXiv 2109.05635"
 
 
-@true_class("expectation", aliases=("el",), cites=(_EL,))
+@true_class("expectation", aliases=("el",), cites=(_EL,), mixture=lambda: (0.0, 1.0))
 def expectation(true: TrueClass) -> tuple[Tensor, Number]:
     """The probability of drawing a wrong class from the predicted distribution.
 
@@ -32,7 +32,7 @@ def expectation(true: TrueClass) -> tuple[Tensor, Number]:
     return true.not_p, true.p
 
 
-@true_class("mae", aliases=("l1",), cites=("arXiv 1712.09482",))
+@true_class("mae", aliases=("l1",), cites=("arXiv 1712.09482",), mixture=lambda: (0.0, 2.0))
 def mae(true: TrueClass) -> tuple[Tensor, Number]:
     """The L1 distance between the prediction and the one-hot label.
 
@@ -54,6 +54,15 @@ def mixture(focus: Number) -> tuple[Number, Number]:
         pure = focus == 0.5
         return (~pure).to(focus.dtype), 1 / (1 - 2 * torch.where(pure, 0.0, focus))
     return (0.0, 1.0) if focus == 0.5 else (1.0, 1 / (1 - 2 * focus))
+
+
+def _shares(*, focus: Number, alpha: Number | None, beta: Number | None, normalize: str) -> tuple[Number, Number]:
+    if alpha is None or beta is None:
+        alpha, beta = mixture(focus)
+    if normalize == "area":
+        area = alpha + beta / 3
+        alpha, beta = alpha / area, beta / area
+    return alpha, beta
 
 
 def _spell(texts: dict[str, str]) -> dict[str, str]:
@@ -85,6 +94,7 @@ def _fault(sources: Mapping[str, Source]) -> str | None:
     },
     spell=_spell,
     fault=_fault,
+    mixture=_shares,
 )
 def ce_el(
     true: TrueClass, *, focus: Number, alpha: Number | None, beta: Number | None, normalize: str
@@ -106,11 +116,7 @@ def ce_el(
     Caveats: without normalize the area is 4/3, 1.42, 1.56, 1.83, 2.67 and then 1/3 along focus 0, 0.1 ... 0.5, so a
         schedule doubles the effective step and then divides it by eight. Strongly over-confident.
     """
-    if alpha is None or beta is None:
-        alpha, beta = mixture(focus)
-    if normalize == "area":
-        area = alpha + beta / 3
-        alpha, beta = alpha / area, beta / area
+    alpha, beta = _shares(focus=focus, alpha=alpha, beta=beta, normalize=normalize)
     return alpha * true.ce + beta * true.not_p, alpha + beta * true.p
 
 
