@@ -6,27 +6,33 @@
 A loss is written in one file of this package and registers itself; `catalogue()` lists them all.
 """
 
+from lossbench.losses._examine import Finding, Report, describe_weight, examine, weight_curve
 from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source
 from lossbench.losses._learned import raw_of, softmax_total, values_of
 from lossbench.losses._margin import Curve, TrueClass, at_probability, true_class_and_residual
 from lossbench.losses._registry import Loss, LossFunction, catalogue, get, loss, true_class
-from lossbench.losses._resolve import build, find, per_sample, resolve, sources, value_at
+from lossbench.losses._resolve import build, find, instance, per_sample, resolve, sources, value_at
 
 __all__ = [
     "Curve",
+    "Finding",
     "Fixed",
     "FromData",
     "Learned",
     "Loss",
     "LossFunction",
+    "Report",
     "Scheduled",
     "Source",
     "TrueClass",
     "at_probability",
     "build",
     "catalogue",
+    "describe_weight",
+    "examine",
     "find",
     "get",
+    "instance",
     "loss",
     "per_sample",
     "raw_of",
@@ -37,4 +43,5 @@ __all__ = [
     "true_class_and_residual",
     "value_at",
     "values_of",
+    "weight_curve",
 ]

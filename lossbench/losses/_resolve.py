@@ -13,14 +13,16 @@ from lossbench.losses._registry import Loss, LossFunction, catalogue, get
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef, parse_loss
 
-__all__ = ["build", "find", "per_sample", "resolve", "sources", "value_at"]
+__all__ = ["build", "find", "instance", "per_sample", "resolve", "sources", "value_at"]
 
 
-def resolve(text: str) -> LossRef:
+def resolve(text: str, *, trial: bool = True) -> LossRef:
     """The canonical reference a text stands for: full name, only knobs that differ from the defaults, plain numbers.
 
+    A user's own loss is tried on a few logits, unless `trial` is false.
+
     Raises:
-        UsageError: unknown loss or knob, or a value out of range.
+        UsageError: unknown loss or knob, a value out of range, or a function that is no loss.
     """
     asked = parse_loss(text)
     _refuse_bare_knob(asked.name)
@@ -31,7 +33,10 @@ def resolve(text: str) -> LossRef:
     if fault := entry.fault({**entry.knobs, **chosen}):
         raise UsageError(f"{entry.name}: {fault}")
     changed = {knob: str(source) for knob, source in chosen.items() if str(source) != str(entry.knobs[knob])}
-    return LossRef(entry.name, tuple(sorted(changed.items())), code)
+    ref = LossRef(entry.name, tuple(sorted(changed.items())), code)
+    if code is not None and trial:
+        _user.try_out(entry.name, instance(ref, classes=3))
+    return ref
 
 
 def _refuse_bare_knob(name: str) -> None:
@@ -86,6 +91,24 @@ def build(
         else:
             values[knob] = value_at(source, clock or Clock(epoch=0, epochs=1))
     return per_sample(entry, entry.steps[0], values)
+
+
+def instance(
+    asked: str | LossRef, *, classes: int, knobs: Mapping[str, Any] | None = None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A one-step loss to look at without training: scheduled knobs as in the last epoch, learned ones at their start,
+    class c imagined c + 1 times in the training set, and `knobs` over all of these."""
+    entry, chosen = sources(resolve(asked, trial=False) if isinstance(asked, str) else asked)
+    imagined = torch.arange(classes).repeat_interleave(torch.arange(1, classes + 1))
+    values = {
+        knob: source.read(imagined, classes)
+        if isinstance(source, FromData)
+        else source.initial
+        if isinstance(source, Learned)
+        else value_at(source, Clock(epoch=99, epochs=100))
+        for knob, source in chosen.items()
+    }
+    return per_sample(entry, entry.steps[0], {**values, **(knobs or {})})
 
 
 def value_at(source: Fixed | Scheduled, clock: Clock) -> float | bool | str | None:

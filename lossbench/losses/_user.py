@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lossbench.errors import UsageError
 from lossbench.losses._knobs import SWITCH, Fixed, Source
 from lossbench.losses._registry import Loss
 
-__all__ = ["is_user_loss", "load", "read"]
+__all__ = ["is_user_loss", "load", "read", "try_out"]
 
 
 def is_user_loss(name: str) -> bool:
@@ -68,6 +69,24 @@ def load(name: str, code: str) -> Loss:
         family="softmax",
         doc=inspect.getdoc(function) or "",
     )
+
+
+def try_out(name: str, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Call a user's loss once on ordinary logits.
+
+    Raises:
+        UsageError: it raises, or its result is not one finite number per sample.
+    """
+    logits = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.5]])
+    try:
+        result = function(logits, torch.tensor([2, 1]))
+    except Exception as error:
+        raise UsageError(f"loss {name}: called on logits [2, 3] it raises {type(error).__name__}: {error}") from error
+    shape = list(result.shape) if isinstance(result, Tensor) else type(result).__name__
+    if shape != [2]:
+        raise UsageError(f"loss {name}: expected one number per sample, shape [2] for 2 samples, got {shape}")
+    if not result.isfinite().all():
+        raise UsageError(f"loss {name}: not finite on ordinary logits, got {result.tolist()}")
 
 
 def _parts(name: str) -> tuple[str, str]:
