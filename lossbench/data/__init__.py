@@ -1,5 +1,6 @@
 """Data sets as tensors: reading them, dividing them, and handing them out in batches."""
 
+from lossbench.data import inventory
 from lossbench.data.batches import batches, evaluation_batches, permutation
 from lossbench.data.loading import data_folder, load
 from lossbench.data.registry import catalogue, get
@@ -14,6 +15,7 @@ __all__ = [
     "data_folder",
     "evaluation_batches",
     "get",
+    "inventory",
     "load",
     "permutation",
 ]

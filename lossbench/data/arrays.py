@@ -5,6 +5,7 @@ superclasses, `coarse_labels` integer [N]. It is also the form in which a downlo
 read, so that there is one way to load a set and users can bring their own.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -18,7 +19,10 @@ from lossbench.data.archive import replacing
 from lossbench.data.types import Split
 from lossbench.errors import DataError
 
-__all__ = ["column", "prepared", "read"]
+__all__ = ["RECEIPT", "column", "prepared", "read"]
+
+RECEIPT = "SHA256SUMS"
+"""Written beside the files of a set that was made from its verified archive, in the form that `sha256sum -c` reads."""
 
 Arrays = dict[str, Any]
 """Names and contents of the arrays of one file."""
@@ -37,6 +41,9 @@ def prepared(
         for split, arrays in make().items():
             with replacing(files[split]) as file:
                 np.savez(file, **arrays)
+        with replacing(folder / name / RECEIPT) as receipt:
+            for file in files.values():
+                receipt.write(f"{_digest(file)}  {file.name}\n".encode())
     train, test = (read(file, shape=shape, classes=classes) for file in files.values())
     return train, test
 
@@ -89,3 +96,8 @@ def _opened(path: Path, names: Collection[str]) -> Arrays:
             return {name: file[name] for name in names if name in file}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable npz file: {error}") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
