@@ -4,6 +4,7 @@ While a connection is open nothing else here may open the file, not even to read
 drop DuckDB's own lock on it.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,15 +22,17 @@ from lossbench.home import Home
 __all__ = [
     "SCHEMA_VERSION",
     "SEALED",
+    "NewerSchemaError",
     "OlderSchemaError",
     "connect",
+    "connect_to_any",
     "create",
     "create_tables",
+    "fold",
     "locked",
-    "reopen",
+    "log_of",
     "trouble",
     "troubles",
-    "version_of",
 ]
 
 SCHEMA_VERSION = 1
@@ -56,6 +59,10 @@ class OlderSchemaError(Exception):
     """The file has an earlier schema and waits to be rebuilt."""
 
 
+class NewerSchemaError(StoreError):
+    """The file was written by a later lossbench."""
+
+
 def create_tables(connection: DuckDBPyConnection) -> None:
     """Lay out an empty store in a connection's database."""
     connection.begin()
@@ -66,11 +73,14 @@ def create_tables(connection: DuckDBPyConnection) -> None:
     connection.commit()
 
 
-def create(path: Path) -> DuckDBPyConnection:
-    """Make a new store at a path where there is none, open for writing."""
-    connection = _open(path, read_only=False, new=True)
-    create_tables(connection)
-    return connection
+def create(path: Path) -> None:
+    """Make an empty store where there is none; a process killed on the way leaves none."""
+    draft = path.with_name(f"{path.stem}.draft.duckdb")
+    for left_over in (draft, log_of(draft), log_of(path)):
+        left_over.unlink(missing_ok=True)
+    with contextlib.closing(_open(draft, read_only=False, new=True)) as connection, troubles(path):
+        create_tables(connection)
+    draft.replace(path)
 
 
 def connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
@@ -83,12 +93,7 @@ def connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
     """
     connection = _open(path, read_only=read_only)
     try:
-        version = version_of(connection, path)
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path} has schema {version}, written by a newer lossbench than this one ({__version__}, schema"
-                f" {SCHEMA_VERSION}); update lossbench"
-            )
+        version = _version(connection, path)
         if version < SCHEMA_VERSION:
             raise OlderSchemaError(version)
     except BaseException:
@@ -97,28 +102,38 @@ def connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
     return connection
 
 
-def reopen(path: Path) -> DuckDBPyConnection:
-    """Open a store of any schema for reading, after folding what its write-ahead log still holds into the file.
+def connect_to_any(path: Path) -> DuckDBPyConnection:
+    """Open a store of the present schema or an earlier one for reading.
 
     Raises:
-        StoreError: it is damaged or foreign, or may not be opened.
+        StoreBusy: another process holds it.
+        StoreError: it is damaged, foreign or newer, or may not be opened.
     """
-    _open(path, read_only=False).close()
     connection = _open(path, read_only=True)
     try:
-        version_of(connection, path)
+        _version(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def version_of(connection: DuckDBPyConnection, path: Path) -> int:
-    """The schema version of an open store.
+def fold(path: Path) -> None:
+    """Move what the write-ahead log of a killed process still holds into the file.
 
     Raises:
-        StoreError: it is no store of lossbench.
+        StoreBusy: another process holds it.
+        StoreError: it is damaged, or may not be written.
     """
+    _open(path, read_only=False).close()
+
+
+def log_of(path: Path) -> Path:
+    """DuckDB's write-ahead log beside a file."""
+    return path.with_name(path.name + ".wal")
+
+
+def _version(connection: DuckDBPyConnection, path: Path) -> int:
     try:
         row = connection.execute("SELECT schema_version FROM meta").fetchone()
     except (duckdb.CatalogException, duckdb.BinderException):
@@ -127,6 +142,11 @@ def version_of(connection: DuckDBPyConnection, path: Path) -> int:
         raise trouble(path, error) from error
     if row is None or not isinstance(row[0], int):
         raise StoreError(f"{path} {_FOREIGN}")
+    if row[0] > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"{path} has schema {row[0]}, written by a newer lossbench than this one ({__version__}, schema"
+            f" {SCHEMA_VERSION}); update lossbench"
+        )
     return row[0]
 
 

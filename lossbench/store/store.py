@@ -131,7 +131,9 @@ def try_ingest(home: Home) -> bool:
 
 
 def _take_in(home: Home) -> list[str]:
-    connection = file.connect(home.store, read_only=False) if home.store.exists() else file.create(home.store)
+    if not home.store.exists():
+        file.create(home.store)
+    connection = file.connect(home.store, read_only=False)
     with contextlib.closing(connection), file.troubles(home.store):
         return ingest.take_in(connection, home)
 
@@ -159,7 +161,7 @@ def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection
         try:
             connection = file.connect(home.store, read_only=True)
         except file.OlderSchemaError:
-            notes.append(rebuild.upgrade(home, wait=wait))
+            notes += rebuild.upgrade(home, wait=wait)
             connection = file.connect(home.store, read_only=True)
         if not _behind(connection, home):
             return connection

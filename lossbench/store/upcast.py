@@ -28,12 +28,14 @@ def upcast(body: Body, *, steps: Mapping[int, Callable[[Body], Body]] = STEPS, v
         NewerEventError: it has a version this program does not know yet.
         ValueError: it has no version, or one that never existed.
     """
-    while (has := body.get("v")) != version:
+    while True:
+        has = body.get("v")
         if type(has) is not int:
             raise ValueError(f"event version {has!r} is not a number")
+        if has == version:
+            return body
         if has > version:
             raise NewerEventError(has)
         if has not in steps:
             raise ValueError(f"event version {has} never existed")
         body = {**steps[has](body), "v": has + 1}
-    return body

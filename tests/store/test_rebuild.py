@@ -1,0 +1,164 @@
+"""Leaving an earlier schema behind, mending a damaged file, and lifting events."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lossbench.errors import StoreBusy, StoreError
+from lossbench.home import Home
+from lossbench.journal import read
+from lossbench.store import Selection, Store, file, ingest, merge, queries, rebuild, upcast
+from tests.store.conftest import Teller, a_spec
+from tests.store.test_store import seen, seen_error, stranger
+
+VIEWS = ("run", "epoch", "final", "cell")
+
+
+def shown(home: Home) -> dict[str, list[str]]:
+    """What the views say, as texts, since NaN equals nothing."""
+    with Store.open(home) as store:
+        return {view: [repr(row) for row in store.sql(f"SELECT * FROM {view} ORDER BY ALL").rows] for view in VIEWS}
+
+
+@pytest.fixture
+def filled(home: Home, tell: Teller) -> Home:
+    tell.run("one", predictions=True, values=[{"test/nll": 2.0}, {"test/nll": float("nan")}])
+    tell.run("two", a_spec(seed=1), status="interrupted")
+    seen(home)
+    return home
+
+
+def make_older(home: Home) -> None:
+    """Give the store the look of an earlier schema: its number, and tables that it did not have yet."""
+    connection = duckdb.connect(str(home.store))
+    for view in ("cell", "run"):
+        connection.execute(f"DROP VIEW {view}")
+    connection.execute("DROP TABLE spell")
+    connection.execute("ALTER TABLE started DROP COLUMN recipe")
+    connection.execute("UPDATE meta SET schema_version = 0")
+    connection.close()
+
+
+def kept_files(home: Home, label: str) -> list[Path]:
+    return sorted(home.root.glob(f"store.{label}.*.duckdb"))
+
+
+@pytest.mark.parametrize("journals_left", [True, False])
+def test_a_store_of_an_earlier_schema_opens_as_if_it_were_new_and_is_kept(filled: Home, journals_left: bool) -> None:
+    before = shown(filled)
+    make_older(filled)
+    if not journals_left:
+        for journal in filled.journals.iterdir():
+            journal.unlink()
+    with Store.open(filled) as store:
+        assert "earlier schema" in store.notes[0]
+        assert list(queries.predictions(store, Selection())) == ["one"]
+    assert shown(filled) == before
+    (kept,) = kept_files(filled, "schema-0")
+    old = duckdb.connect(str(kept), read_only=True)
+    assert old.execute("SELECT schema_version FROM meta").fetchall() == [(0,)]
+    old.close()
+    assert seen(filled)[1] == []
+
+
+def test_an_upgrade_that_dies_half_way_has_changed_nothing(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shown(filled)
+    make_older(filled)
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(merge, "carry_over", dies)
+        with pytest.raises(KeyboardInterrupt), Store.open(filled):
+            pass
+    assert shown(filled) == before
+
+
+@pytest.mark.parametrize("journals_left", [True, False])
+def test_a_rebuild_says_the_same_with_and_without_the_journals(filled: Home, journals_left: bool) -> None:
+    before = shown(filled)
+    if not journals_left:
+        for journal in filled.journals.iterdir():
+            journal.unlink()
+    assert len(rebuild.rebuild(filled)) == 1
+    assert shown(filled) == before
+    assert len(kept_files(filled, "before-rebuild")) == 1
+
+
+def test_a_damaged_store_comes_back_from_its_journals(filled: Home) -> None:
+    before = shown(filled)
+    whole = filled.store.read_bytes()
+    filled.store.write_bytes(whole[: len(whole) // 3])
+    assert "`lossbench store rebuild`" in seen_error(filled)
+    notes = rebuild.rebuild(filled)
+    assert "from the journals alone" in notes[0]
+    assert shown(filled) == before
+    (kept,) = kept_files(filled, "before-rebuild")
+    assert kept.read_bytes() == whole[: len(whole) // 3]
+
+
+def test_a_damaged_write_ahead_log_is_named_and_left_behind(filled: Home, tell: Teller) -> None:
+    before = shown(filled)
+    connection = duckdb.connect(str(filled.store))
+    connection.execute("SET debug_skip_checkpoint_on_commit = true")
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    connection.execute("INSERT INTO meta SELECT * FROM meta")
+    connection.close()
+    log = file.log_of(filled.store)
+    raw = bytearray(log.read_bytes())
+    raw[len(raw) // 2] ^= 0xFF
+    log.write_bytes(raw)
+    assert "damaged" in seen_error(filled)
+    rebuild.rebuild(filled)
+    assert shown(filled) == before
+    assert not log.exists()
+
+
+def test_a_store_held_or_newer_is_not_rebuilt(filled: Home) -> None:
+    with stranger(filled, "writing"), pytest.raises(StoreBusy, match="held by process"):
+        rebuild.rebuild(filled, wait=0.1)
+    connection = duckdb.connect(str(filled.store))
+    connection.execute("UPDATE meta SET schema_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer lossbench"):
+        rebuild.rebuild(filled)
+    assert kept_files(filled, "before-rebuild") == []
+
+
+def test_events_climb_the_ladder_one_step_at_a_time() -> None:
+    steps = {0: lambda body: {**body, "b": 1}, 1: lambda body: {"c": body["b"] + 1, "v": body["v"]}}
+    assert upcast.upcast({"v": 0}, steps=steps, version=2) == {"v": 2, "c": 2}
+    assert upcast.upcast({"v": 1, "b": 5}, steps=steps, version=2) == {"v": 2, "c": 6}
+    assert upcast.upcast({"v": 2, "c": 1}, steps=steps, version=2) == {"v": 2, "c": 1}
+
+
+@pytest.mark.parametrize("version", [None, "1", -1, 0.5, True])
+def test_a_version_that_never_was_makes_no_event(version: object) -> None:
+    with pytest.raises(ValueError, match="version"):
+        upcast.upcast({"v": version})
+
+
+def test_the_ladder_reaches_from_every_version_to_the_present() -> None:
+    assert sorted(upcast.STEPS) == list(range(1, upcast.EVENT_VERSION))
+
+
+def test_events_of_a_newer_lossbench_wait_for_it(home: Home, tell: Teller, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = tell.run("one")
+    tell.run("two", a_spec(seed=1))
+    lines = [line.body for line in read(journal.path)]
+    lines[1]["v"] = 2
+    journal.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for _ in range(2):
+        runs, notes = seen(home)
+        assert runs == ["one", "two"]
+        assert "version 2, from a newer lossbench" in notes[0]
+    with Store.open(home) as store:
+        assert store.sql("SELECT count(*) FROM epoch WHERE run_id = 'one'").rows == [(0,)]
+    monkeypatch.setattr(ingest, "upcast", lambda body: {**body, "v": 1})
+    with Store.open(home) as store:
+        assert store.notes == []
+        assert store.sql("SELECT count(*) FROM epoch WHERE run_id = 'one'").rows == [(1,)]
+        assert queries.run(store, "one").row.status == "done"
