@@ -1,10 +1,6 @@
-"""Binding a loss to its data: the only objects that hold learned knobs.
+"""The objectives of many runs as one program."""
 
-`Objective` serves one run; `CohortObjective` serves many runs of one program at once, whatever their losses.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,128 +9,25 @@ from torch.nn.functional import pad
 
 from lossbench import losses
 from lossbench.errors import UsageError
-from lossbench.losses import Fixed, FromData, Learned, Scheduled, Source
+from lossbench.losses import FromData, Learned, Scheduled
+from lossbench.objective._kinds import (
+    Group,
+    Kinds,
+    is_mixture,
+    is_number,
+    kind_of,
+    kinds_of,
+    learned_of,
+    mixed,
+    settled_value,
+)
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef
 
-__all__ = ["CohortObjective", "Objective", "Step", "check"]
+__all__ = ["CohortObjective", "by_class"]
 
-_WHOLE = 64
+WHOLE = 64
 """Numbers that fill several vector registers of any processor."""
-
-Step = Callable[[Tensor, Tensor], Tensor]
-"""`(logits [N, C], target [N]) -> loss per sample [N]`."""
-
-
-def check(ref: LossRef, *, epochs: int, classes: int) -> None:
-    """Refuse a loss that this many epochs or classes cannot serve.
-
-    Raises:
-        UsageError: a schedule would leave a phase empty, or there are too few classes.
-    """
-    entry, sources = losses.sources(ref)
-    if classes < entry.fewest_classes:
-        raise UsageError(f"{entry.name} needs at least {entry.fewest_classes} classes, the data have {classes}")
-    for knob, source in sources.items():
-        if isinstance(source, Scheduled) and source.schedule.shortest > epochs:
-            raise UsageError(
-                f"{ref}: {knob}={source} needs at least {source.schedule.shortest} epochs to leave no phase empty, "
-                f"got {epochs}"
-            )
-
-
-class Objective(nn.Module):
-    """One loss with everything it needs but logits and target: knob values, learned parameters, class counts."""
-
-    def __init__(self, ref: LossRef, *, target: Tensor, classes: int) -> None:
-        """`target` are the training targets [D], from which class counts come."""
-        super().__init__()
-        self._ref = ref
-        self._loss, self._sources = losses.sources(ref)
-        self._learned = _learned_of(self._sources)
-        self._total = losses.softmax_total(self._learned)
-        self.raw = nn.ParameterDict(
-            {knob: nn.Parameter(torch.tensor(losses.raw_of(source))) for knob, source in self._learned.items()}
-        )
-        for knob, source in self._sources.items():
-            if isinstance(source, FromData):
-                self.register_buffer(knob, source.read(target, classes), persistent=False)
-
-    def check(self, epochs: int, classes: int) -> None:
-        """Refuse what `check` refuses."""
-        check(self._ref, epochs=epochs, classes=classes)
-
-    def steps(self, clock: Clock) -> tuple[Step, ...]:
-        """The loss functions of this epoch, one per forward pass, in float32 or wider whatever the autocast."""
-        settled = {
-            knob: losses.value_at(source, clock)
-            for knob, source in self._sources.items()
-            if isinstance(source, Fixed | Scheduled)
-        }
-        return tuple(self._bound(step, settled) for step in self._loss.steps)
-
-    def param_groups(self, lr: float) -> list[dict[str, Any]]:
-        """Optimizer groups of the learned knobs: their own learning rate where they have one, no weight decay."""
-        return [
-            {"params": [self.raw[knob]], "lr": lr if source.lr is None else source.lr, "weight_decay": 0.0}
-            for knob, source in self._learned.items()
-        ]
-
-    def values(self, clock: Clock) -> dict[str, float]:
-        """The values of the scheduled and learned knobs in this epoch."""
-        scheduled = {
-            knob: float(losses.value_at(source, clock) or 0.0)
-            for knob, source in self._sources.items()
-            if isinstance(source, Scheduled)
-        }
-        return scheduled | {knob: float(value.detach()) for knob, value in self._learned_values().items()}
-
-    def _learned_values(self) -> dict[str, Tensor]:
-        return losses.values_of(dict(self.raw.items()), self._learned, self._total) if self._learned else {}
-
-    def _bound(self, step: losses.LossFunction, settled: Mapping[str, Any]) -> Step:
-        from_data = {knob for knob, source in self._sources.items() if isinstance(source, FromData)}
-
-        def function(logits: Tensor, target: Tensor) -> Tensor:
-            fed = {knob: getattr(self, knob) for knob in from_data}
-            values = {**settled, **fed, **self._learned_values()}
-            with torch.autocast(logits.device.type, enabled=False):
-                return losses.per_sample(self._loss, step, values)(logits, target)
-
-        return function
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """Runs of one cohort whose losses are one function with different numbers."""
-
-    entry: losses.Loss
-    curve: losses.Curve | None
-    runs: Tensor
-    """Places of the runs in the cohort [r]."""
-    shared: Mapping[str, Any]
-    """Knobs that are the same for all of them: words, whole numbers, tensors from the data."""
-    numbers: Mapping[str, Tensor]
-    """Numeric knobs of this epoch, one value per run [r, 1]."""
-    learned: Mapping[str, Learned]
-    """Learned knobs, in the order of their columns in the cohort's raw parameters."""
-    totals: Tensor
-    """Sum of the initial values of knobs in softmax style [r]."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kinds:
-    """The groups of a cohort in one epoch."""
-
-    curved: tuple[_Group, ...]
-    """Those whose loss depends on p_y alone."""
-    others: tuple[_Group, ...]
-    sizes: list[int]
-    """Runs of each curved group."""
-    order: Tensor | None
-    """The curved runs, group by group; None where those are all runs in their own order."""
-    places: Tensor | None
-    """Where each run stands in `order`; arbitrary for a run that is not curved."""
 
 
 class CohortObjective(nn.Module):
@@ -149,7 +42,7 @@ class CohortObjective(nn.Module):
         """`target` are the training targets [D] of all runs; every loss must take the same number of steps."""
         super().__init__()
         self._bound = [(ref, *losses.sources(ref)) for ref in refs]
-        self._learned = [_learned_of(sources) for _, _, sources in self._bound]
+        self._learned = [learned_of(sources) for _, _, sources in self._bound]
         counts = {len(entry.steps) for _, entry, _ in self._bound}
         if len(counts) > 1:
             raise UsageError("the losses of one cohort take the same number of steps per batch")
@@ -166,7 +59,7 @@ class CohortObjective(nn.Module):
             if isinstance(source, FromData) and source.read not in self._from_data:
                 self._from_data[source.read] = f"data{len(self._from_data)}"
                 self.register_buffer(self._from_data[source.read], source.read(target, classes), persistent=False)
-        self._latest: tuple[Any, _Kinds] | None = None
+        self._latest: tuple[Any, Kinds] | None = None
 
     def losses(self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0) -> Tensor:
         """The loss of every run on every row, without gradients.
@@ -234,10 +127,10 @@ class CohortObjective(nn.Module):
             values[group.runs], gradient[group.runs] = self._general(group, logits, target, step, gradients)
         return values, gradient
 
-    def _curved(self, kinds: _Kinds, logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
+    def _curved(self, kinds: Kinds, logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
         """All runs whose loss depends on p_y alone: their logits are gone through once, whatever the kinds of loss."""
         runs, rows, classes = logits.shape
-        true, residual = losses.true_class_and_residual(*_by_class(logits, target), dim=0)
+        true, residual = losses.true_class_and_residual(*by_class(logits, target), dim=0)
         log_p, not_p = (each[0, : runs * rows].view(runs, rows) for each in true)
         if kinds.order is not None:
             log_p, not_p = log_p.index_select(0, kinds.order), not_p.index_select(0, kinds.order)
@@ -260,7 +153,7 @@ class CohortObjective(nn.Module):
         return value, gradient.mul_(weight.div_(rows)).permute(1, 2, 0)
 
     def _general(
-        self, group: _Group, logits: Tensor, target: Tensor, step: int, gradients: bool
+        self, group: Group, logits: Tensor, target: Tensor, step: int, gradients: bool
     ) -> tuple[Tensor, Tensor]:
         """The runs of one other kind of loss, their rows laid end to end, differentiated by autograd."""
         rows = logits.shape[1]
@@ -276,7 +169,7 @@ class CohortObjective(nn.Module):
                 torch.autograd.backward(value.sum() / rows)
         return value.detach().view(-1, rows), part if part.grad is None else part.grad
 
-    def _fed(self, group: _Group) -> dict[str, Any]:
+    def _fed(self, group: Group) -> dict[str, Any]:
         """Every knob of a group, numbers as a column [r, 1]."""
         if not group.learned:
             return {**group.shared, **group.numbers}
@@ -284,22 +177,22 @@ class CohortObjective(nn.Module):
         learned = {knob: value.unsqueeze(1) for knob, value in self._learned_values(group, dtype).items()}
         return {**group.shared, **group.numbers, **learned}
 
-    def _learned_values(self, group: _Group, dtype: torch.dtype) -> dict[str, Tensor]:
+    def _learned_values(self, group: Group, dtype: torch.dtype) -> dict[str, Tensor]:
         raws = {knob: self.raw[group.runs, column].to(dtype) for column, knob in enumerate(group.learned)}
         return losses.values_of(raws, group.learned, group.totals.to(dtype)) if raws else {}
 
-    def _kinds(self, clock: Clock, dtype: torch.dtype) -> _Kinds:
+    def _kinds(self, clock: Clock, dtype: torch.dtype) -> Kinds:
         """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
         address = (clock, dtype, self.raw.device)
         if self._latest is None or self._latest[0] != address:
             kinds: dict[Any, list[int]] = {}
             for run, (_, entry, sources) in enumerate(self._bound):
-                kinds.setdefault(_kind(entry, sources, clock), []).append(run)
+                kinds.setdefault(kind_of(entry, sources, clock), []).append(run)
             groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
-            self._latest = (address, _kinds(groups, len(self._bound)))
+            self._latest = (address, kinds_of(groups, len(self._bound)))
         return self._latest[1]
 
-    def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> _Group:
+    def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> Group:
         _, entry, first = self._bound[runs[0]]
         device = self.raw.device
         places = torch.tensor(runs, device=device)
@@ -307,90 +200,37 @@ class CohortObjective(nn.Module):
         def column(values: Sequence[float]) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=device).unsqueeze(1)
 
-        if _is_mixture(entry, first):
+        if is_mixture(entry, first):
             alpha, beta = zip(*(self._mixture(run, clock) for run in runs), strict=True)
-            return _Group(entry, _mixed, places, {}, {"alpha": column(alpha), "beta": column(beta)}, {}, places)
+            return Group(entry, mixed, places, {}, {"alpha": column(alpha), "beta": column(beta)}, {}, places)
         shared, numbers = dict[str, Any](), dict[str, Tensor]()
         for knob, source in first.items():
             if isinstance(source, FromData):
                 shared[knob] = getattr(self, self._from_data[source.read])
             elif not isinstance(source, Learned):
-                settled = [_settled(self._bound[run][2][knob], clock) for run in runs]
-                if _is_number(source, settled[0]):
+                settled = [settled_value(self._bound[run][2][knob], clock) for run in runs]
+                if is_number(source, settled[0]):
                     numbers[knob] = column(settled)
                 else:
                     shared[knob] = settled[0]
         totals = torch.tensor([losses.softmax_total(self._learned[run]) for run in runs], device=device)
-        return _Group(entry, entry.curve, places, shared, numbers, self._learned[runs[0]], totals)
+        return Group(entry, entry.curve, places, shared, numbers, self._learned[runs[0]], totals)
 
     def _mixture(self, run: int, clock: Clock) -> tuple[float, float]:
         """Weights of cross entropy and expectation loss in that run and epoch."""
         _, entry, sources = self._bound[run]
         assert entry.mixture is not None
-        alpha, beta = entry.mixture(**{knob: _settled(source, clock) for knob, source in sources.items()})
+        alpha, beta = entry.mixture(**{knob: settled_value(source, clock) for knob, source in sources.items()})
         return float(alpha), float(beta)
 
 
-def _kinds(groups: Sequence[_Group], runs: int) -> _Kinds:
-    curved = tuple(group for group in groups if group.curve)
-    others = tuple(group for group in groups if not group.curve)
-    order = torch.cat([group.runs for group in curved]) if curved else None
-    places = None
-    if order is not None and torch.equal(order, torch.arange(runs, device=order.device)):
-        order = None
-    if order is not None:
-        places = order.new_zeros(runs).index_copy_(0, order, torch.arange(len(order), device=order.device))
-    return _Kinds(curved, others, [len(group.runs) for group in curved], order, places)
-
-
-def _is_mixture(entry: losses.Loss, sources: Mapping[str, Source]) -> bool:
-    """Whether a loss is a sum of cross entropy and expectation loss with weights known before the epoch."""
-    return entry.mixture is not None and not any(isinstance(source, Learned) for source in sources.values())
-
-
-def _mixed(true: losses.TrueClass, *, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-    """The curve that all mixtures share."""
-    return alpha * true.ce + beta * true.not_p, alpha + beta * true.p
-
-
-def _by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [R, B, C] as [C, N] and target [R, B] as [N], filled up with zeros to whole vectors.
+def by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [..., C] as [C, N] and target [...] as [N], filled up with zeros to whole vectors.
 
     A softmax over the leading axis goes through many rows at once, however few the classes are. Kernels round alike
     within whole vectors, wherever a row stands, but may not at the ragged end of a tensor.
     """
-    runs, rows, classes = logits.shape
-    count = runs * rows
-    columns = logits.new_zeros(classes, -(-count // _WHOLE) * _WHOLE)
-    columns[:, :count].view(classes, runs, rows).copy_(logits.permute(2, 0, 1))
+    count, classes = target.numel(), logits.shape[-1]
+    columns = logits.new_zeros(classes, -(-count // WHOLE) * WHOLE)
+    columns[:, :count].view(classes, *target.shape).copy_(logits.movedim(-1, 0))
     return columns, pad(target.reshape(-1), (0, columns.shape[1] - count))
-
-
-def _kind(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tuple[Any, ...]:
-    """What runs must agree in to be one call: the function, and every knob that is not a mere number."""
-    if _is_mixture(entry, sources):
-        return (_mixed,)
-    kinds: list[Any] = [*entry.steps]
-    for source in sources.values():
-        if isinstance(source, Learned):
-            kinds.append((source.style, source.domain))
-        else:
-            value = _settled(source, clock)
-            kinds.append(float if _is_number(source, value) else value)
-    return tuple(kinds)
-
-
-def _settled(source: Source, clock: Clock) -> Any:
-    """The value of a knob in one epoch; None where it is not settled before the epoch."""
-    return losses.value_at(source, clock) if isinstance(source, Fixed | Scheduled) else None
-
-
-def _is_number(source: Source, value: Any) -> bool:
-    """Whether runs may differ in this value within one call."""
-    return isinstance(value, float) and not (
-        isinstance(source, Fixed | Scheduled) and getattr(source.domain, "exact", False)
-    )
-
-
-def _learned_of(sources: Mapping[str, Source]) -> dict[str, Learned]:
-    return {knob: source for knob, source in sources.items() if isinstance(source, Learned)}
