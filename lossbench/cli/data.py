@@ -8,7 +8,7 @@ from lossbench.cli.app import DataDirOption, FormatOption, app, show
 from lossbench.cli.terminal import emit, note
 
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-app.add_typer(data_app, name="data", help="See, fetch and verify data sets.")
+app.add_typer(data_app, name="data")
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -17,6 +17,18 @@ NamesArgument = Annotated[
 SomeArgument = Annotated[
     list[str], typer.Argument(metavar="DATASET...", help="Data sets, as names or patterns such as 'cifar*'.")
 ]
+
+
+@data_app.callback()
+def data() -> None:
+    """List, fetch and verify data sets.
+
+    \b
+    Examples:
+      lossbench data ls
+      lossbench data fetch cifar100
+      lossbench data verify 'uci-*' --data-dir /data/sets
+    """
 
 
 @data_app.command("ls")
