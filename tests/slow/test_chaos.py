@@ -1,0 +1,20 @@
+"""A hundred kills under load, with a stranger on the file; prints the figures."""
+
+from pathlib import Path
+
+import pytest
+
+from lossbench.home import Home
+from tests.store.chaos import METRICS, storm
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_lose_nothing(home: Home, tmp_path: Path) -> None:
+    damage = storm(home, tmp_path, kills=120, seconds=60)
+    print(damage)
+    assert damage.lost == 0
+    assert damage.torn_or_double == 0
+    assert damage.rows == damage.stored * METRICS
+    assert damage.unacknowledged <= damage.runs
+    assert damage.failed_reads == []
+    assert damage.held_reads > 0
