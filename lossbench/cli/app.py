@@ -26,6 +26,7 @@ __all__ = [
     "LossFilter",
     "PresetFilter",
     "SetOption",
+    "TagFilter",
     "WhereOption",
     "app",
     "main",
@@ -81,6 +82,10 @@ PresetFilter = Annotated[
 LossFilter = Annotated[
     list[str] | None,
     typer.Option("--loss", "-l", metavar="LOSS", help="Only these losses; repeatable.", show_default=False),
+]
+TagFilter = Annotated[
+    list[str] | None,
+    typer.Option("--tag", "-t", metavar="WORD", help="Only runs with this tag; repeatable.", show_default=False),
 ]
 WhereOption = Annotated[
     str | None,

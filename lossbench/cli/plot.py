@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, WhereOption, app, reading
+from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, app, reading
 from lossbench.cli.terminal import emit, note, screen
 
 Names = list[str] | None
@@ -84,6 +84,7 @@ def plot(
     height: Annotated[
         int | None, typer.Option("--height", min=8, help="Rows. [default: the terminal's, else 24]", show_default=False)
     ] = None,
+    tags: TagFilter = None,
     where: WhereOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -102,7 +103,9 @@ def plot(
     from lossbench.store import Selection
 
     request = plots.Request(
-        selection=Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), where=where),
+        selection=Selection(
+            presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where
+        ),
         baseline=baseline,
         metrics=tuple(metrics or ()),
         splits=tuple(splits or ("test",)),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, WhereOption, app, reading
+from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, TagFilter, WhereOption, app, reading
 from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
@@ -35,6 +35,7 @@ def report(
         str, typer.Option("--baseline", metavar="LOSS", help="The loss others are held against.")
     ] = "ce",
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    tags: TagFilter = None,
     where: WhereOption = None,
     home: HomeOption = None,
 ) -> None:
@@ -49,7 +50,7 @@ def report(
     from lossbench.report import html_report
     from lossbench.store import Selection
 
-    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), where=where)
+    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where)
     request = Request(selection=selection, baseline=baseline, metrics=(metric,) if metric else (), at=at)
     with reading(home) as store:
         page = html_report(store, request, at=datetime.now(UTC))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, WhereOption, app
+from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, TagFilter, WhereOption, app
 from lossbench.cli.terminal import emit, screen
 
 
@@ -14,6 +14,7 @@ from lossbench.cli.terminal import emit, screen
 def watch(
     presets: PresetFilter = None,
     losses: LossFilter = None,
+    tags: TagFilter = None,
     where: WhereOption = None,
     interval: Annotated[float, typer.Option("--interval", min=0.2, metavar="SECONDS", help="Look this often.")] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Show one picture and end; always so in a pipe.")] = False,
@@ -32,7 +33,7 @@ def watch(
     from lossbench.store import Selection
 
     place = find_home(home)
-    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), where=where)
+    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where)
 
     def picture() -> str:
         # Asked anew each time: the terminal may have been resized.

@@ -137,6 +137,11 @@ def _over_epochs(
     caption = _caption(request, counts, "seeds")
     if left_out:
         caption += f"; {left_out} diverged or failed left out"
+    kept = {row.run_id for group in groups for row in group.averaged}
+    for quantity, values in numbers.items():
+        # Knobs belong to some losses only; a metric that some runs lack is worth a word.
+        if quantity.split != "loss" and (missing := kept - values.keys()):
+            caption += f"; {len(missing)} without {quantity.split}/{quantity.measure.name}"
     if moments:
         caption += f"; dotted: learning rate or knob changes at epoch {', '.join(f'{each:.0f}' for each in moments)}"
     what = listed(dict.fromkeys(quantity.title for quantity in asked))

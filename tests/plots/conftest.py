@@ -69,6 +69,8 @@ def _write(journal: Journal, run_id: str, spec: RunSpec, clock: datetime) -> Non
             "test/top1_acc": accuracy,
             "test/nll": 2.3 * np.exp(-epoch / 3) + 0.1,
         }
+        if loss == "ce":
+            values["test/brier"] = 1 - accuracy
         if loss.startswith("ce-el"):
             values["loss/focus"] = 0.1 * ((epoch - 1) * 6 // preset.epochs)
         journal.append(

@@ -110,6 +110,14 @@ def test_a_diverged_run_is_counted_not_averaged(bench: Store) -> None:
     assert "1 diverged or failed left out" in figure.caption
 
 
+def test_runs_without_the_metric_are_counted(bench: Store) -> None:
+    figure = plots.figure("curves", bench, replace(ONE, metrics=("nll",)))
+    assert "without" not in figure.caption
+    figure = plots.figure("curves", bench, replace(ONE, metrics=("brier",)))
+    assert figure.series == ("ce", "", "")
+    assert "10 without test/brier" in figure.caption
+
+
 def test_differences_pair_by_seed(bench: Store) -> None:
     figure = plots.figure("diff", bench, ONE)
     (line,) = lines(figure, "adaptive")
