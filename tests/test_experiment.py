@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from lossbench.trainer import Trainer
 
 CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
 NOWHERE = Path("/nonexistent")
+CHECKOUT = Path(__file__).parents[1]
 
 
 def spec(loss: str = "ce", seed: int = 0, lr: float = 0.05, schedule: str = "1", **fields) -> RunSpec:
@@ -107,7 +110,10 @@ def test_the_start_says_what_was_asked_and_under_what_circumstances(home):
     assert found["device"] == "cpu"
     assert found["pid"] == os.getpid()
     assert found["threads"] == torch.get_num_threads()
-    assert len(found["git_commit"]) == 40
+    if (CHECKOUT / ".git").exists():
+        head = subprocess.run(["git", "-C", CHECKOUT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        assert found["git_commit"] == head.stdout.strip()
+        assert isinstance(found["git_dirty"], bool)
     assert json.loads(json.dumps(started.provenance)) == started.provenance
 
 
@@ -199,7 +205,6 @@ def breaking(error):
     [
         (ValueError("a bug\nof two lines"), r"ValueError: a bug \(traceback in .*\.log\)"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to ..."), "out of memory at batch size 16: the machine has"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory at batch size 16"),
         (OSError(24, "Too many open files"), r"OSError: .*Too many open files"),
     ],
 )
@@ -211,6 +216,30 @@ def test_an_error_inside_a_run_ends_it_as_failed_with_one_line(home, monkeypatch
     assert "\n" not in events[-1].reason
 
     assert re.search(reason, events[-1].reason)
+
+
+def test_memory_that_is_really_not_there_is_named_with_the_batch_size(home, monkeypatch):
+    monkeypatch.setattr(Trainer, "_forward", lambda self, inputs: torch.empty(10**15))
+    *_, last = run(home)
+    assert last.status == "failed"
+    assert re.fullmatch(r"out of memory at batch size 16: the machine has \d+ MiB", last.reason)
+
+
+def test_a_limit_on_open_files_fails_the_run_in_one_sentence(home):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    events = []
+    try:
+        for event in execute([spec()], home, data_folder=NOWHERE, device="cpu", keep="all"):
+            events.append(event)
+            if isinstance(event, EpochDone) and event.metrics.epoch == 2:
+                next_free = os.dup(0)
+                os.close(next_free)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert kinds(events) == [RunStarted, EpochDone, EpochDone, RunEnded]
+    assert re.search("cannot write checkpoint .*: Too many open files", events[-1].reason)
+    assert checkpoint.load(home, events[0].run_id, spec()).epoch == 1
 
 
 def test_what_cannot_begin_is_raised_and_leaves_no_run(home):
