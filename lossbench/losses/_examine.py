@@ -215,7 +215,7 @@ def _curve(of: Callable[[int], Function]) -> list[tuple[float, float, float]]:
     """(p_y, value, weight) from 0.01 to 0.99, or nothing where the loss depends on more than p_y."""
     function = of(5)
     logits, target = _sample()
-    p = logits.softmax(-1)
+    value, p = function(logits, target), logits.softmax(-1)
     residual = p - torch.nn.functional.one_hot(target, 5)
     gradient = _gradient(function, logits, target)
     pull = gradient.gather(-1, target.unsqueeze(-1)) / residual.gather(-1, target.unsqueeze(-1))
@@ -223,9 +223,9 @@ def _curve(of: Callable[[int], Function]) -> list[tuple[float, float, float]]:
     flat = torch.full_like(logits, 0.0).scatter(
         -1, target.unsqueeze(-1), (4 * p / (1 - p)).log().gather(-1, target.unsqueeze(-1))
     )
-    if not torch.allclose(gradient, pull * residual, rtol=1e-7, atol=1e-9) or not torch.allclose(
-        function(flat, target), function(logits, target), rtol=1e-7, atol=1e-9
-    ):
+    turned = function(logits.roll(1, -1), (target + 1) % logits.shape[-1])
+    agree = ((gradient, pull * residual), (function(flat, target), value), (turned, value))
+    if not all(torch.allclose(left, right, rtol=1e-7, atol=1e-9) for left, right in agree):
         return []
     grid = torch.arange(1, 1000, dtype=torch.float64) / 1000
     two = torch.stack([(grid / (1 - grid)).log(), torch.zeros_like(grid)], dim=-1)

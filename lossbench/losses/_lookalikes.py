@@ -89,7 +89,7 @@ def _nearest(entry: Loss, knob: str, domain: Interval, wanted: Tensor, logits: T
     low, high = max(domain.low, -_SEARCHED), min(domain.high, _SEARCHED)
     rows = len(logits)
     many_logits, many_targets = logits.repeat(_GRID, 1), target.repeat(_GRID)
-    best = low
+    best, gap = low, math.inf
     for _ in range(_ZOOMS):
         grid = torch.linspace(low, high, _GRID, dtype=torch.float64)
         grid = grid[torch.tensor([value in domain for value in grid.tolist()])]
@@ -97,7 +97,10 @@ def _nearest(entry: Loss, knob: str, domain: Interval, wanted: Tensor, logits: T
         knobs = {knob: grid.repeat_interleave(rows)}
         values = instance(entry.name, classes=_CLASSES, knobs=knobs)(many_logits[:size], many_targets[:size])
         gaps = (values.view(-1, rows) - wanted).abs().mean(-1).nan_to_num(nan=math.inf)
-        best = float(grid[gaps.argmin()])
+        best, before, gap = float(grid[gaps.argmin()]), gap, float(gaps.min())
+        if gap > before / 3:
+            # Around the right value the gap would shrink with the grid, by twenty.
+            break
         reach = (high - low) / (_GRID - 1)
         low, high = max(best - reach, domain.low), min(best + reach, domain.high)
     return best

@@ -103,6 +103,8 @@ def _file_of_module(module: str, name: str) -> Path:
         raise UsageError(f"loss {name}: no module {module!r} is installed: {error}") from error
     if spec is None or spec.origin is None:
         raise UsageError(f"loss {name}: no module {module!r} is installed")
+    if not spec.origin.endswith(".py"):
+        raise UsageError(f"loss {name}: module {module!r} has no Python source")
     return Path(spec.origin)
 
 
