@@ -69,7 +69,7 @@ def show_losses(
     """
     from lossbench import charts
     from lossbench.losses import describe_weight, resolve, sources, weight_curve
-    from lossbench.plots.shapes import draw_shapes
+    from lossbench.plots.gradient import draw_losses
 
     for text in texts:
         ref = resolve(text)
@@ -83,7 +83,7 @@ def show_losses(
     drawn = tuple(text for text in texts if len(sources(resolve(text))[0].steps) == 1)
     if draw and drawn:
         terminal = screen()
-        figure = draw_shapes(drawn, classes=classes)
+        figure = draw_losses(drawn, classes=classes)
         emit(charts.text(figure, width=terminal.width or 80, height=(terminal.height or 24) - 1, color=terminal.color))
 
 

@@ -102,27 +102,26 @@ def plot(
     from lossbench import charts, plots
     from lossbench.store import Selection
 
-    request = plots.Request(
-        selection=Selection(
-            presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where
-        ),
-        baseline=baseline,
-        metrics=tuple(metrics or ()),
-        splits=tuple(splits or ("test",)),
-        at=at,
-        band=band,
-        smooth=smooth,
-        first_epoch=first,
-        log_x=log in ("x", "xy"),
-        log_y=log in ("y", "xy"),
-        fields=tuple(fields or ()),
-        classes=classes,
-    )
     if kind == "gradient":
-        from lossbench.plots.gradient import draw_gradient
+        from lossbench.plots.gradient import draw_losses
 
-        figure = draw_gradient(request)
+        figure = draw_losses(losses or (), classes=classes, log_y=log in ("y", "xy"))
     else:
+        request = plots.Request(
+            selection=Selection(
+                presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where
+            ),
+            baseline=baseline,
+            metrics=tuple(metrics or ()),
+            splits=tuple(splits or ("test",)),
+            at=at,
+            band=band,
+            smooth=smooth,
+            first_epoch=first,
+            log_x=log in ("x", "xy"),
+            log_y=log in ("y", "xy"),
+            fields=tuple(fields or ()),
+        )
         with reading(home) as store:
             figure = plots.figure(kind, store, request)
     if out is not None:

@@ -30,8 +30,6 @@ class Request:
     log_y: bool = False
     fields: tuple[str, ...] = ()
     """Fields of the preset, or `loss.KNOB`, along which a sweep is drawn."""
-    classes: int = 10
-    """Number of classes for which losses are drawn as functions of p_y."""
 
 
 def difference_unit(measure: Measure) -> str:
