@@ -3,16 +3,16 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from lossbench.compare.across import across, ranking
 from lossbench.compare.contrast import contrasts
 from lossbench.compare.fairness import refuse_differences, warn
+from lossbench.compare.question import Asker, Question
 from lossbench.compare.values import Arm, Comparison, Panel, Rules, listed
 from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
-from lossbench.measures import Measure, measure
 from lossbench.stats.multiplicity import Correction
 from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import Final, RunRow
@@ -24,16 +24,6 @@ DEFAULT_MIN_EFFECT = 0.002
 
 _ENDED = ("done", "diverged")
 _Key = TypeVar("_Key")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """Metric, split and epochs by which the runs of a preset are judged."""
-
-    measure: Measure
-    split: str
-    at: str
-    exploratory: bool
 
 
 def compare_losses(
@@ -52,7 +42,8 @@ def compare_losses(
 
     Args:
         selection: which runs; its losses name candidates, the baseline takes part whatever they say.
-        metric: `name` on the test set, or `split/name`; by default what each preset declares.
+        metric: `name` on the test set, `split/name`, or one of `lossbench.compare.derived`; by default what each
+            preset declares.
         at: epoch rule; by default what each preset declares.
         min_effect: smallest difference that matters, in the unit people see: points for fractions.
         allow: fields of the preset that may differ between the runs.
@@ -67,7 +58,7 @@ def compare_losses(
     if not everything:
         raise _nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
-    ask = _Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
+    ask = Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
     panels: list[Panel] = []
     warnings: list[str] = []
     for preset, mine in _grouped(rows, lambda row: row.preset).items():
@@ -80,7 +71,8 @@ def compare_losses(
         finals = ask.finals(preset, question, mine)
         arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
         warnings += warn(preset, list(arms.values()), by_loss)
-        rules = _rules(question, alpha, correct, min_effect)
+        censored = any(arm.censored for arm in arms.values())
+        rules = _rules(question, alpha, correct, min_effect, censored=censored)
         candidates = [arm for loss, arm in arms.items() if loss != baseline]
         found = contrasts(arms[baseline], candidates, sign=question.measure.sign, rules=rules)
         panels.append(
@@ -106,47 +98,6 @@ def compare_losses(
         ranking=ranking(together),
         warnings=tuple(warnings),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    """Finds out what each preset is judged by and fetches those numbers once for all presets that share it."""
-
-    store: Store
-    selection: Selection
-    metric: str | None
-    at: str | None
-    answers: dict[tuple[str, str, str], dict[str, Final]]
-
-    def question(self, rows: Sequence[RunRow]) -> _Question:
-        declared = rows[-1]
-        own = declared.metric or "top1_acc", declared.metric_at or "last"
-        split, _, name = (self.metric or own[0]).rpartition("/")
-        split, at = split or "test", self.at or own[1]
-        known = () if split != "loss" else [each.name for each in queries.metrics(self.store) if each.split == split]
-        return _Question(
-            measure=measure(name, known),
-            split=split,
-            at=at,
-            exploratory=(split, name, at) != ("test", *own),
-        )
-
-    def finals(self, preset: str, question: _Question, rows: Sequence[RunRow]) -> Mapping[str, Final]:
-        key = (question.measure.name, question.split, question.at)
-        if key not in self.answers:
-            name, split, at = key
-            found = queries.finals(self.store, self.selection, name, split=split, at=at)
-            self.answers[key] = {each.run_id: each for each in found}
-        mine = {row.run_id: self.answers[key][row.run_id] for row in rows if row.run_id in self.answers[key]}
-        done = [row for row in rows if row.status == "done"]
-        epochs = min((row.epochs for row in done), default=0)
-        if done and queries.parse_at(question.at).last > epochs:
-            raise UsageError(f"{preset}: {question.at} reaches beyond the {epochs} epochs of the runs")
-        if done and not any(row.run_id in mine for row in done):
-            stored = sorted({f"{each.split}/{each.name}" for each in queries.metrics(self.store, self.selection)})
-            wanted = f"{question.split}/{question.measure.name}"
-            raise NothingFound(f"{preset}: no run stored {wanted} for {question.at}; stored are {', '.join(stored)}")
-        return mine
 
 
 def _nothing(store: Store, selection: Selection) -> NothingFound:
@@ -198,7 +149,7 @@ def _refuse(store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], 
 def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
     values: dict[int, float] = {}
     ids: dict[int, str] = {}
-    lost: dict[str, list[int]] = {"diverged": [], "failed": [], "unfinished": [], "not_finite": []}
+    lost: dict[str, list[int]] = {"diverged": [], "failed": [], "unfinished": [], "not_finite": [], "censored": []}
     for row in sorted(runs, key=lambda row: row.seed):
         if row.status != "done":
             lost[row.status if row.status in ("diverged", "failed") else "unfinished"].append(row.seed)
@@ -207,17 +158,18 @@ def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
         if final is not None and final.value is not None and math.isfinite(final.value):
             values[row.seed], ids[row.seed] = final.value, row.run_id
         else:
-            lost["not_finite"].append(row.seed)
+            never = final is not None and final.epoch is None
+            lost["censored" if never else "not_finite"].append(row.seed)
     return Arm(loss=loss, values=values, runs=ids, **{name: tuple(seeds) for name, seeds in lost.items()})
 
 
-def _rules(question: _Question, alpha: float, correct: Correction, min_effect: float | None) -> Rules:
+def _rules(question: Question, alpha: float, correct: Correction, min_effect: float | None, *, censored: bool) -> Rules:
     default = DEFAULT_MIN_EFFECT if question.measure.unit == "fraction" else None
     return Rules(
         alpha=alpha,
         correct=correct,
         min_effect=default if min_effect is None else min_effect / question.measure.scale,
-        judged=question.at != "best-test" and question.measure.better != "neither",
+        judged=question.at != "best-test" and question.measure.better != "neither" and not censored,
     )
 
 

@@ -53,6 +53,8 @@ class Arm:
     """Seeds of runs that were interrupted, or are still going."""
     not_finite: tuple[int, ...] = ()
     """Seeds of runs that finished, but with a NaN or infinite value of this metric."""
+    censored: tuple[int, ...] = ()
+    """Seeds of runs that finished without reaching the limit the metric waits for."""
 
     @property
     def n(self) -> int:
@@ -61,7 +63,7 @@ class Arm:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that was started, however it ended."""
-        lost = (*self.diverged, *self.failed, *self.unfinished, *self.not_finite)
+        lost = (*self.diverged, *self.failed, *self.unfinished, *self.not_finite, *self.censored)
         return tuple(sorted({*self.values, *lost}))
 
     @property
@@ -72,6 +74,7 @@ class Arm:
             "failed": len(self.failed),
             "unfinished": len(self.unfinished),
             "not finite": len(self.not_finite),
+            "never there": len(self.censored),
         }
         return {name: count for name, count in counts.items() if count}
 

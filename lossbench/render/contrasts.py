@@ -172,7 +172,7 @@ def records(value: Comparison) -> Table:
         columns += [Column(key=f"{side}_{what}", title=f"{side} {what}", kind="number") for what in ("mean", "sd")]
         columns += [
             Column(key=f"{side}_{what}", title=f"{side} {what.replace('_', ' ')}", kind="integer")
-            for what in ("n", "diverged", "failed", "unfinished", "not_finite")
+            for what in ("n", "diverged", "failed", "unfinished", "not_finite", "censored")
         ]
     rows = []
     for panel in value.panels:
@@ -181,7 +181,7 @@ def records(value: Comparison) -> Table:
             row += [get(each) for _, get in _difference_fields(panel.measure)]
             for _, arm_of, moments in sides:
                 arm = arm_of(each)
-                lost = (arm.diverged, arm.failed, arm.unfinished, arm.not_finite)
+                lost = (arm.diverged, arm.failed, arm.unfinished, arm.not_finite, arm.censored)
                 row += [*moments(each), arm.n, *map(len, lost)]
             rows.append(tuple(row))
     return Table(name="contrasts", columns=tuple(columns), rows=tuple(rows))

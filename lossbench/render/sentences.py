@@ -34,6 +34,7 @@ def _epochs(at: str) -> str:
         "last": "last epoch",
         "best-val": "epoch best on validation",
         "best-test": "epoch PICKED ON THE TEST SET",
+        "all": "over all epochs",
         "mean": f"mean of epochs {window}",
     }
     return words[rule]
@@ -56,6 +57,8 @@ def _word(panel: Panel, contrast: Contrast) -> str:
     match contrast.verdict:
         case None if panel.at == "best-test":
             return "no verdict, as the epoch was picked on the test set"
+        case None if any(arm.censored for arm in panel.arms):
+            return "no verdict, as some runs never got there and their values are unknown"
         case None:
             return f"no verdict, as {panel.measure.title} is better neither higher nor lower"
         case Verdict.BETTER | Verdict.WORSE if margin is not None:
