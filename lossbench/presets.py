@@ -18,9 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 from lossbench import schedules
 from lossbench.errors import UsageError, unknown
 from lossbench.measures import MEASURES
-from lossbench.spec import Preset, parse_assignment
+from lossbench.spec import NUMBERS_VERSION, LossRef, Preset, RunSpec, parse_assignment
 
-__all__ = ["available", "describe", "folder", "load", "parse"]
+__all__ = ["available", "describe", "folder", "load", "parse", "recall"]
 
 
 def available() -> dict[str, Path]:
@@ -94,6 +94,28 @@ def parse(fields: Mapping[str, Any], source: str) -> Preset:
     if len(mistakes) == 1:
         raise UsageError(f"preset {source}: {mistakes[0]}")
     raise UsageError(f"preset {source} has {len(mistakes)} mistakes:\n  " + "\n  ".join(mistakes))
+
+
+def recall(stored: Mapping[str, Any], key: str) -> RunSpec:
+    """The cell a stored spec describes, which must still mean what its `key` says.
+
+    Raises:
+        UsageError: this lossbench reads the spec in another way, or not at all.
+    """
+    try:
+        name = stored["preset"]["name"]
+        loss = stored["loss"]
+        spec = RunSpec(
+            preset=parse(stored["preset"], source=str(name)),
+            loss=LossRef(loss["name"], tuple((knob, text) for knob, text in loss["knobs"]), loss["code"]),
+            seed=stored["seed"],
+            numbers_version=stored["numbers_version"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the stored spec is not one this lossbench can read: {error!r}") from error
+    if spec.key != key or spec.numbers_version != NUMBERS_VERSION:
+        raise UsageError(f"cell {key} was asked of another version of lossbench and means other numbers now")
+    return spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

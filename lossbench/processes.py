@@ -2,11 +2,12 @@
 
 import os
 import platform
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["alive", "identity"]
+__all__ = ["alive", "identity", "terminate"]
 
 
 def identity() -> dict[str, Any]:
@@ -32,6 +33,24 @@ def alive(process: Mapping[str, Any]) -> bool | None:
         return False
     except PermissionError:
         return True
+    return True
+
+
+def terminate(process: Mapping[str, Any]) -> bool:
+    """Send SIGTERM to the process with that `identity`; False when it does not run here."""
+    try:
+        # From here on the number can stand for no other process, so that what is checked is what is hit.
+        handle = os.pidfd_open(process["pid"])
+    except (OSError, KeyError, TypeError, OverflowError):
+        return False
+    try:
+        if not alive(process):
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
     return True
 
 

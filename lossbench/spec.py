@@ -30,6 +30,7 @@ __all__ = [
     "differing_fields",
     "parse_assignment",
     "parse_loss",
+    "plain",
 ]
 
 NUMBERS_VERSION = 1
@@ -204,8 +205,14 @@ class RunSpec:
 
     def resolved(self) -> dict[str, Any]:
         """Every field, defaults and documentation included, as plain JSON values."""
-        plain = json.loads(json.dumps(dataclasses.asdict(self)))
-        return {**plain, "loss": {**plain["loss"], "text": str(self.loss)}}
+        whole = plain(self)
+        return {**whole, "loss": {**whole["loss"], "text": str(self.loss)}}
+
+
+def plain(value: "Preset | RunSpec") -> dict[str, Any]:
+    """Every field as plain JSON values."""
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(value)))
+    return fields
 
 
 def differing_fields(left: Mapping[str, Any], right: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -11,9 +11,9 @@ from lossbench.errors import UsageError
 from lossbench.events import Event
 from lossbench.executors import Executor, Group
 from lossbench.spec import NUMBERS_VERSION, LossRef, Preset, RunSpec, parse_assignment
-from lossbench.store.queries import Cell
+from lossbench.store.queries import Cell, RunDetail
 
-__all__ = ["Planned", "Request", "carry_out", "cells", "expand", "parse_seeds", "plan", "request"]
+__all__ = ["Planned", "Request", "carry_out", "cells", "expand", "parse_seeds", "plan", "plan_again", "request"]
 
 _SUITE = "suite:"
 
@@ -132,6 +132,24 @@ def plan(
             case _:
                 action = "resume"
         planned.append(Planned(spec=spec, action=action, run_id=cell.run_id, status=cell.status, epoch=cell.epoch))
+    return planned
+
+
+def plan_again(runs: Iterable[RunDetail], *, anew: bool) -> list[Planned]:
+    """Go on with stored runs where they stand, failed ones included, or with `anew` start each cell once more.
+
+    Raises:
+        UsageError: a stored spec means something else to this lossbench.
+    """
+    planned = []
+    for run in runs:
+        spec, row = presets.recall(run.spec, run.row.key), run.row
+        if anew:
+            planned.append(Planned(spec=spec, action="start"))
+            continue
+        actions: Mapping[str, Action] = {"done": "keep", "diverged": "keep", "running": "leave"}
+        action = actions.get(row.status, "resume")
+        planned.append(Planned(spec=spec, action=action, run_id=row.run_id, status=row.status, epoch=row.epoch))
     return planned
 
 

@@ -4,6 +4,7 @@ from lossbench.cli import (
     compare,
     data,
     diff,
+    importing,
     losses,
     ls,
     marks,
@@ -16,6 +17,7 @@ from lossbench.cli import (
     show,
     sql,
     stop,
+    store,
     sweep,
     watch,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "compare",
     "data",
     "diff",
+    "importing",
     "losses",
     "ls",
     "main",
@@ -39,6 +42,7 @@ __all__ = [
     "show",
     "sql",
     "stop",
+    "store",
     "sweep",
     "watch",
 ]

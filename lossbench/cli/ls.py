@@ -1,14 +1,19 @@
 """`lossbench ls`: the runs of this project."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lossbench.cli.app import FormatOption, HomeOption, LossFilter, PresetFilter, WhereOption, app, reading, show
-from lossbench.cli.terminal import note
+from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, WhereOption, app, reading, show
+from lossbench.cli.selecting import RunOption, pick
+from lossbench.cli.terminal import emit, note
+from lossbench.errors import unknown
 
 if TYPE_CHECKING:
-    from lossbench.render import Tone
+    from lossbench.render import Column, Tone
+    from lossbench.store.queries import RunRow
 
 STATUS_TONES: dict[str, "Tone"] = {
     "done": "good",
@@ -33,34 +38,73 @@ def ls(
             show_default=False,
         ),
     ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", "-t", metavar="WORD", help="Only runs with this tag; repeatable.", show_default=False),
+    ] = None,
+    runs: RunOption = None,
     where: WhereOption = None,
+    removed: Annotated[bool, typer.Option("--removed", help="The removed runs instead of the others.")] = False,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="FIELD", help="Order by this field; -FIELD turns it round.")
+    ] = "started_at",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", min=1, metavar="N", help="Only the latest N runs.", show_default=False),
+        typer.Option("--limit", "-n", min=1, metavar="N", help="Only the last N of them.", show_default=False),
     ] = None,
     home: HomeOption = None,
-    format: FormatOption = "table",
+    format: Annotated[
+        Literal["table", "json", "jsonl", "csv", "md", "latex", "ids"],
+        typer.Option("--format", "-f", help="How to print the result; ids are for the stdin of other commands."),
+    ] = "table",
 ) -> None:
     """List runs, the latest last.
 
     \b
     Examples:
       lossbench ls
-      lossbench ls 'cifar100-*' --loss adaptive --status done
+      lossbench ls 'cifar100-*' --loss adaptive --status done --sort -seconds
       lossbench ls --where "seed < 3 and seconds > 60" --format csv
+      lossbench ls --status failed --format ids | lossbench rm -
     """
-    from lossbench.render import Column, Table
+    from lossbench.render import Table
     from lossbench.store import Selection, queries
+    from lossbench.store.selection import STATUSES
 
-    selection = Selection(
-        presets=tuple(presets or ()), losses=tuple(losses or ()), statuses=tuple(statuses or ()), where=where
-    )
+    for status in statuses or ():
+        if status not in STATUSES:
+            raise unknown("status", status, STATUSES)
     with reading(home) as store:
-        runs = queries.runs(store, selection)
-    if not runs:
-        note("no runs; `lossbench run PRESET` makes one")
-    columns = (
+        selection = Selection(
+            presets=tuple(presets or ()),
+            losses=tuple(losses or ()),
+            statuses=tuple(statuses or ()),
+            tags=tuple(tags or ()),
+            runs=tuple(pick(store, runs, removed=removed)) if runs else (),
+            where=where,
+            removed=removed,
+        )
+        found = queries.ordered(queries.runs(store, selection), sort)
+    if not found:
+        note("no such runs" if selection != Selection() else "no runs; `lossbench run PRESET` makes one")
+    shown = found[-limit:] if limit else found
+    if format == "ids":
+        emit("".join(f"{run.run_id}\n" for run in shown))
+        return
+    columns, now = _columns(shown), datetime.now(UTC).replace(tzinfo=None)
+    rows = tuple(tuple(_cell(run, column.key, now) for column in columns) for run in shown)
+    show(Table(name="runs", columns=columns, rows=rows), format)
+
+
+def _columns(runs: "Sequence[RunRow]") -> "tuple[Column, ...]":
+    from lossbench.render import Column
+
+    def unused(key: str) -> bool:
+        return not any(getattr(run, key) for run in runs)
+
+    return (
         Column(key="run_id", title="run", anchor=True),
+        Column(key="name", title="name", hidden=unused("name")),
         Column(key="preset", title="preset"),
         Column(key="loss", title="loss"),
         Column(key="seed", title="seed", kind="integer"),
@@ -69,11 +113,19 @@ def ls(
         Column(key="epochs", title="of", kind="integer"),
         Column(key="seconds", title="time", kind="duration"),
         Column(key="started_at", title="started", kind="time"),
+        Column(key="age", title="age", kind="duration"),
+        Column(key="last_at", title="last heard of", kind="time", hidden=True),
         Column(key="host", title="host", hidden=True),
         Column(key="device", title="device", hidden=True),
         Column(key="recipe", title="recipe", hidden=True),
-        Column(key="reason", title="reason"),
+        Column(key="tags", title="tags", hidden=unused("tags")),
+        Column(key="note", title="note", hidden=unused("note")),
+        Column(key="reason", title="reason", hidden=unused("reason")),
     )
-    shown = runs[-limit:] if limit else runs
-    rows = tuple(tuple(getattr(run, column.key) for column in columns) for run in shown)
-    show(Table(name="runs", columns=columns, rows=rows), format)
+
+
+def _cell(run: "RunRow", key: str, now: datetime) -> object:
+    if key == "age":
+        return (now - run.last_at).total_seconds()
+    value = getattr(run, key)
+    return " ".join(value) if key == "tags" else value

@@ -5,21 +5,27 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import DataDirOption, HomeOption, SetOption, app
-from lossbench.cli.training import (
+from lossbench.cli.options import (
     DeviceOption,
     DryRunOption,
     ForceOption,
+    KeepOption,
     MaxTimeOption,
     PlainOption,
+    ResumeOption,
     RetryOption,
     ThreadsOption,
-    train,
 )
+from lossbench.cli.training import cells_of, resuming, train
+from lossbench.errors import UsageError
 
 
 @app.command()
 def run(
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name, or the path of a TOML file.")],
+    preset: Annotated[
+        str | None,
+        typer.Argument(metavar="PRESET", help="A preset's name, or the path of a TOML file.", show_default=False),
+    ] = None,
     loss: Annotated[
         str, typer.Option("--loss", "-l", metavar="LOSS", help="NAME or NAME:KNOB=VALUE,KNOB=VALUE.")
     ] = "ce",
@@ -28,8 +34,10 @@ def run(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     max_time: MaxTimeOption = None,
+    resume: ResumeOption = None,
+    retry: RetryOption = None,
     force: ForceOption = False,
-    retry: RetryOption = False,
+    keep: KeepOption = "none",
     dry_run: DryRunOption = False,
     plain: PlainOption = False,
     home: HomeOption = None,
@@ -43,20 +51,27 @@ def run(
     Examples:
       lossbench run digits-mlp --loss adaptive
       lossbench run cifar100-resnet18 --loss focal:gamma=3 --seed 1 -s epochs=20 -s optimizer.lr=0.05
+      lossbench run --resume @last
       lossbench run ./my-preset.toml --loss ./my_loss.py:my_fn
     """
     from lossbench import losses, presets
     from lossbench.sweep import cells
 
+    if resume:
+        planning = resuming(resume)
+    elif preset is None:
+        raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
+    else:
+        wanted = cells([presets.load(preset, overrides or ())], [losses.resolve(loss)], [seed])
+        planning = cells_of(wanted, force=force, retry=retry is not None)
     train(
-        cells([presets.load(preset, overrides or ())], [losses.resolve(loss)], [seed]),
+        planning,
         home=home,
         data_dir=data_dir,
         device=device,
         threads=threads,
         max_time=max_time,
-        force=force,
-        retry=retry,
+        keep=keep,
         dry_run=dry_run,
         plain=plain,
     )

@@ -1,11 +1,11 @@
 """`lossbench show`: everything about one run."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
     from lossbench.render import Table
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 @app.command("show")
 def show_run(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run id or the beginning of one, a name, or @last.")
+        str, typer.Argument(metavar="RUN", help="A run id or the beginning of one, a name, @last, or a tag:WORD.")
     ] = "@last",
     config: Annotated[bool, typer.Option("--config", help="Only what was asked: the resolved spec.")] = False,
-    env: Annotated[bool, typer.Option("--env", help="Only where it ran: code, libraries, machine, command.")] = False,
     metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics of the last epoch.")] = False,
+    env: Annotated[bool, typer.Option("--env", help="Only where it ran: code, libraries, machine, command.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Only what happened when.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Only the fields in which it departs from its preset as it is now.")
+    ] = False,
     home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
-    """Show one run: what was asked, what came out, where and when. The options --config, --env, --metrics and --log
-    pick parts.
+    """Show one run: what was asked, what came out, where and when. The options --config, --metrics, --env, --log and
+    --diff pick parts.
 
     \b
     Examples:
@@ -37,21 +40,35 @@ def show_run(
 
     with reading(home) as store:
         detail = queries.run(store, run)
-    chosen = {"config": config, "metrics": metrics, "env": env, "log": log}
-    wanted = [part for part, picked in chosen.items() if picked] or list(chosen)
-    show(_table(detail, wanted, exact=format in ("json", "jsonl", "csv")), format)
+    picked = {"config": config, "metrics": metrics, "env": env, "log": log}
+    parts = [part for part in queries.PARTS if picked[part]] or ([] if diff else list(queries.PARTS))
+    found = [(part, name, value) for part in parts for name, value in queries.facts(detail, part)]
+    if diff:
+        found += [("diff", name, value) for name, value in _departures(detail)]
+    show(_table(detail, found, exact=format in ("json", "jsonl", "csv")), format)
 
 
-def _table(detail: "RunDetail", parts: list[str], *, exact: bool) -> "Table":
+def _departures(detail: "RunDetail") -> list[tuple[str, str]]:
+    """The fields that differ from the preset of that name, and both values."""
+    from lossbench import presets
+    from lossbench.spec import plain
+    from lossbench.store import queries
+
+    try:
+        today = dict(queries.flat(plain(presets.load(detail.row.preset))))
+    except UsageError as error:
+        raise UsageError(f"run {detail.row.run_id}: its preset cannot be read here: {error}") from error
+    then = dict(queries.flat(detail.spec["preset"]))
+    return [
+        (name, f"{_text(then.get(name))} instead of {_text(today.get(name))}")
+        for name in dict.fromkeys([*today, *then])
+        if then.get(name) != today.get(name)
+    ]
+
+
+def _table(detail: "RunDetail", found: list[tuple[str, str, Any]], *, exact: bool) -> "Table":
     from lossbench.render import Column, Table
 
-    makers: dict[str, Callable[[], Iterable[tuple[str, Any]]]] = {
-        "config": lambda: _flat(detail.spec),
-        "metrics": lambda: ((f"{split}/{name}", value) for split, name, _, value in detail.metrics),
-        "env": lambda: _flat(detail.provenance),
-        "log": lambda: ((f"{time.isoformat()}Z", f"{kind} {text}".strip()) for time, kind, text in detail.events),
-    }
-    rows = tuple((part, name, value if exact else _text(value)) for part in parts for name, value in makers[part]())
     row = detail.row
     columns = (
         Column(key="part", title="part"),
@@ -60,19 +77,18 @@ def _table(detail: "RunDetail", parts: list[str], *, exact: bool) -> "Table":
     )
     title = (
         f"{row.run_id}: {row.preset}, {row.loss}, seed {row.seed}, {row.status} at epoch {row.epoch} of {row.epochs}"
+        + (f", called {row.name}" if row.name else "")
+        + (f", tagged {' '.join(row.tags)}" if row.tags else "")
+        + (", removed" if row.removed else "")
+        + (f": {row.note}" if row.note else "")
     )
+    rows = tuple((part, name, value if exact else _text(value)) for part, name, value in found)
     return Table(name="run", columns=columns, rows=rows, title=title)
 
 
-def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif value not in (None, [], ""):
-            yield prefix + name, value
-
-
 def _text(value: object) -> str:
+    if value is None:
+        return "nothing"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

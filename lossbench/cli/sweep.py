@@ -5,24 +5,32 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import DataDirOption, FormatOption, HomeOption, SetOption, app
-from lossbench.cli.training import (
+from lossbench.cli.options import (
     DeviceOption,
     DryRunOption,
     ForceOption,
+    JobsOption,
+    KeepOption,
     MaxTimeOption,
     PlainOption,
+    ResumeOption,
     RetryOption,
     ThreadsOption,
-    train,
 )
+from lossbench.cli.training import cells_of, resuming, train
+from lossbench.errors import UsageError
 
 
 @app.command()
 def sweep(
     presets: Annotated[
-        list[str],
-        typer.Argument(metavar="PRESET...", help="Presets, by name or as paths of TOML files, or one suite:NAME."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PRESET",
+            help="Presets, by name or as paths of TOML files, or one suite:NAME.",
+            show_default=False,
+        ),
+    ] = None,
     losses: Annotated[
         list[str] | None,
         typer.Option("--loss", "-l", metavar="LOSS", help="A loss; repeatable. [default: ce]", show_default=False),
@@ -48,12 +56,14 @@ def sweep(
         ),
     ] = None,
     overrides: SetOption = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")] = 1,
+    jobs: JobsOption = 1,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     max_time: MaxTimeOption = None,
+    resume: ResumeOption = None,
+    retry: RetryOption = None,
     force: ForceOption = False,
-    retry: RetryOption = False,
+    keep: KeepOption = "none",
     dry_run: DryRunOption = False,
     plain: PlainOption = False,
     home: HomeOption = None,
@@ -76,17 +86,23 @@ def sweep(
     from lossbench.losses import resolve
     from lossbench.sweep import cells, expand, parse_seeds, request
 
-    asked = request(presets, losses or (), seeds, grid or ())
-    experiments = expand(asked.presets, overrides or (), asked.grid)
+    if resume:
+        planning = resuming(resume)
+    elif not presets:
+        raise UsageError("name presets (see `lossbench presets`), or runs to go on with: --resume RUN")
+    else:
+        asked = request(presets, losses or (), seeds, grid or ())
+        experiments = expand(asked.presets, overrides or (), asked.grid)
+        wanted = cells(experiments, [resolve(text) for text in asked.losses], parse_seeds(asked.seeds))
+        planning = cells_of(wanted, force=force, retry=retry is not None)
     train(
-        cells(experiments, [resolve(text) for text in asked.losses], parse_seeds(asked.seeds)),
+        planning,
         home=home,
         data_dir=data_dir,
         device=device,
         threads=threads,
         max_time=max_time,
-        force=force,
-        retry=retry,
+        keep=keep,
         dry_run=dry_run,
         plain=plain,
         jobs=jobs,

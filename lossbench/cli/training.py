@@ -1,113 +1,80 @@
-"""What `run` and `sweep` share: plan, train, show, and the exit code of it all."""
+"""What `run`, `sweep` and `rerun` share: train what is planned, show it, and the exit code of it all."""
 
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from lossbench.cli.app import Format, show
+from lossbench.cli.app import Format
+from lossbench.cli.plan import show_plan
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import ExitCode, UsageError
 from lossbench.events import EpochDone, RunEnded, RunStarted
-from lossbench.home import find_home
+from lossbench.home import Keep, find_home
 from lossbench.spec import RunSpec
 
 if TYPE_CHECKING:
+    from lossbench.store import Store
     from lossbench.sweep import Planned
 
-__all__ = [
-    "DeviceOption",
-    "DryRunOption",
-    "ForceOption",
-    "MaxTimeOption",
-    "PlainOption",
-    "RetryOption",
-    "ThreadsOption",
-    "parse_duration",
-    "train",
-]
-
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        min=1,
-        metavar="N",
-        help="CPU threads per process. [default: by the size of the network]",
-        show_default=False,
-    ),
-]
-MaxTimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-time",
-        metavar="TIME",
-        help="Stop in good order after 90s, 30m or 3h; the same command resumes.",
-        show_default=False,
-    ),
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Train again what is done already.")]
-RetryOption = Annotated[bool, typer.Option("--retry-failed", help="Take up failed runs again.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="Lines instead of bars, for logs.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")]
+__all__ = ["cells_of", "parse_duration", "resuming", "train"]
 
 INGEST_SECONDS = 5.0
 """How often the journals of a long sweep are taken into the store, so that others see it grow."""
 
 
 def train(
-    wanted: Sequence[RunSpec],
+    planning: "Callable[[Store], Sequence[Planned]]",
     *,
     home: Path | None,
     data_dir: Path | None,
     device: str,
     threads: int | None,
     max_time: str | None,
-    force: bool,
-    retry: bool,
+    keep: Keep,
     dry_run: bool,
     plain: bool,
     jobs: int = 1,
     format: Format = "table",
 ) -> None:
-    """Train the wanted cells that are not done yet; print the run ids and leave with the exit code of them all."""
+    """Train what is planned in sight of the store; print the run ids and leave with the exit code of them all."""
     from lossbench.data import data_folder
     from lossbench.executors import Inline, Pool, Settings
-    from lossbench.store import Store, queries, try_ingest
-    from lossbench.sweep import carry_out, plan
+    from lossbench.losses import cautions
+    from lossbench.store import Store, try_ingest
+    from lossbench.sweep import carry_out
 
     seconds = parse_duration(max_time)
     place = find_home(home)
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
-        planned = plan(wanted, queries.cells(store), force=force, retry=retry)
+        planned = planning(store)
     if dry_run:
-        _show_plan(planned, format)
+        show_plan(planned, format)
         return
     place.create()
-    settings = Settings(home=place, data_folder=data_folder(data_dir), device=device, threads=threads)
+    settings = Settings(home=place, data_folder=data_folder(data_dir), device=device, threads=threads, keep=keep)
     executor = Pool(settings, workers=jobs) if jobs > 1 else Inline(settings)
     todo = [each for each in planned if each.action in ("start", "resume")]
     _tell(planned)
-    attempts = {each.spec.key: each.run_id for each in planned if each.action == "keep"}
+    for text in dict.fromkeys(text for each in todo for text in cautions(each.spec.loss)):
+        note(text)
+    begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
-    begun = 0
     with stop_on_signals(seconds) as stop, follow(len(todo), plain=plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
         for event in carry_out(todo, executor, stop, jobs=jobs):
             show_event(event)
             match event:
                 case RunStarted():
-                    attempts[event.key] = event.run_id
-                    begun += 1
+                    begun[event.run_id] = event.key
                 case RunEnded():
                     statuses[event.status] += 1
                 case EpochDone() if time.monotonic() >= ingest_at:
@@ -117,10 +84,37 @@ def train(
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
-    for spec in wanted:
-        if run_id := attempts.get(spec.key):
+    new = {key: run_id for run_id, key in begun.items()}
+    for each in planned:
+        if run_id := new.get(each.spec.key) if each.action == "start" else each.run_id:
             emit(run_id)
-    raise typer.Exit(_exit_code(statuses, len(todo) - begun, stop.exit_code if stopped else None))
+    raise typer.Exit(_exit_code(statuses, len(todo) - len(begun), stop.exit_code if stopped else None))
+
+
+def cells_of(wanted: Sequence[RunSpec], *, force: bool, retry: bool) -> "Callable[[Store], Sequence[Planned]]":
+    """A plan for these cells against what the store knows of them."""
+    from lossbench.store import queries
+    from lossbench.sweep import plan
+
+    return lambda store: plan(wanted, queries.cells(store), force=force, retry=retry)
+
+
+def resuming(
+    selectors: list[str], *, where: str | None = None, anew: bool = False
+) -> "Callable[[Store], Sequence[Planned]]":
+    """A plan to go on with stored runs, or to train what they were asked once more."""
+    from lossbench.cli.selecting import pick
+    from lossbench.store import queries
+    from lossbench.sweep import plan_again
+
+    def planning(store: "Store") -> "Sequence[Planned]":
+        runs = [queries.run(store, run_id) for run_id in pick(store, selectors, where)]
+        foreign = sum(run.spec["loss"]["code"] is not None for run in runs)
+        if foreign:
+            note(f"{foreign} of these runs train with the loss function that is stored with them")
+        return plan_again(runs, anew=anew)
+
+    return planning
 
 
 def parse_duration(text: str | None) -> float | None:
@@ -153,40 +147,9 @@ def _tell(planned: Sequence["Planned"]) -> None:
     hints = {
         ("keep", "done"): "done already; --force trains again",
         ("keep", "diverged"): "known to diverge; --force trains again",
-        ("leave", "failed"): "failed before; --retry-failed takes up again",
+        ("leave", "failed"): "failed before; --retry failed takes up again",
         ("leave", "running"): "being trained by another process",
     }
     for state, hint in hints.items():
         if counts[state]:
             note(f"{counts[state]} of {len(planned)} {'is' if counts[state] == 1 else 'are'} {hint}")
-
-
-def _show_plan(planned: Sequence["Planned"], format: Format) -> None:
-    from lossbench.render import Column, Table
-
-    columns = (
-        Column(key="key", title="cell", anchor=True),
-        Column(key="preset", title="preset"),
-        Column(key="loss", title="loss"),
-        Column(key="seed", title="seed", kind="integer"),
-        Column(key="action", title="action"),
-        Column(key="status", title="status"),
-        Column(key="epoch", title="epoch", kind="integer"),
-        Column(key="epochs", title="of", kind="integer"),
-        Column(key="run_id", title="run"),
-    )
-    rows = tuple(
-        (
-            each.spec.key,
-            each.spec.preset.name,
-            str(each.spec.loss),
-            each.spec.seed,
-            each.action,
-            each.status,
-            each.epoch,
-            each.spec.preset.epochs,
-            each.run_id,
-        )
-        for each in planned
-    )
-    show(Table(name="plan", columns=columns, rows=rows), format)

@@ -1,7 +1,7 @@
 """Looking after the store: what is in it, whether it is sound, making it small, copying it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from lossbench.journal import Damaged, scan, sizes, writing
 from lossbench.store import file, ingest
 from lossbench.store.store import Store
 
-__all__ = ["Finding", "backup", "check", "info", "vacuum"]
+__all__ = ["Finding", "backup", "check", "drop_journals", "info", "quiet", "vacuum"]
 
 _TABLES = ("event", "started", "ended", "metric", "prediction", "mark", "spell", "ingested")
 
@@ -113,7 +113,7 @@ def backup(home: Home, target: Path, *, wait: float = 30.0) -> None:
     """
     if target.exists():
         raise UsageError(f"{target} exists already; name a new file")
-    with _quiet(home, wait):
+    with quiet(home, wait):
         _copy_database(home.store, target)
 
 
@@ -127,7 +127,7 @@ def vacuum(home: Home, *, wait: float = 30.0) -> tuple[int, int]:
         StoreError: the store cannot be read or written.
     """
     fresh = home.root / "store.fresh.duckdb"
-    with _quiet(home, wait):
+    with quiet(home, wait):
         before = _bytes(home.store) + sum(sizes(home).values())
         for left_over in (fresh, file.log_of(fresh)):
             left_over.unlink(missing_ok=True)
@@ -135,17 +135,22 @@ def vacuum(home: Home, *, wait: float = 30.0) -> tuple[int, int]:
         with contextlib.closing(file.connect(fresh, read_only=True)) as copy:
             taken = ingest.receipts(copy)
         fresh.replace(home.store)
-        for attempt, size in sizes(home).items():
-            path = home.journals / f"{attempt}.jsonl"
-            receipt = taken.get(attempt)
-            # An empty one may have been made this instant. Of the others, whose writer has let go, none grows any more.
-            if receipt and receipt.bytes and not writing(path) and receipt.size == size == _bytes(path):
-                path.unlink()
+        drop_journals(home, taken)
     return before, _bytes(home.store) + sum(sizes(home).values())
 
 
+def drop_journals(home: Home, taken: Mapping[str, ingest.Receipt]) -> None:
+    """Delete the journals that are whole in the store by these receipts and that nobody writes any more."""
+    for attempt, size in sizes(home).items():
+        path = home.journals / f"{attempt}.jsonl"
+        receipt = taken.get(attempt)
+        # An empty one may have been made this instant. Of the others, whose writer has let go, none grows any more.
+        if receipt and receipt.bytes and not writing(path) and receipt.size == size == _bytes(path):
+            path.unlink()
+
+
 @contextmanager
-def _quiet(home: Home, wait: float) -> Iterator[None]:
+def quiet(home: Home, wait: float) -> Iterator[None]:
     """Hold the lock with all journals taken in and no write-ahead log beside the file."""
     with Store.open(home, wait=wait):
         pass
@@ -163,11 +168,11 @@ def _copy_database(source: Path, target: Path) -> None:
         left_over.unlink(missing_ok=True)
     with contextlib.closing(duckdb.connect(":memory:")) as connection:
         try:
-            connection.execute(f"ATTACH {_quoted(source)} AS source (READ_ONLY)")
+            connection.execute(f"ATTACH {file.quoted(source)} AS source (READ_ONLY)")
         except duckdb.Error as error:
             raise file.trouble(source, error) from error
         try:
-            connection.execute(f"ATTACH {_quoted(draft)} AS target (STORAGE_VERSION 'v1.5.0')")
+            connection.execute(f"ATTACH {file.quoted(draft)} AS target (STORAGE_VERSION 'v1.5.0')")
             connection.execute("COPY FROM DATABASE source TO target")
             _compare(connection, target)
         except duckdb.Error as error:
@@ -187,10 +192,6 @@ def _compare(connection: DuckDBPyConnection, target: Path) -> None:
 
 def _damaged(path: Path) -> int:
     return sum(isinstance(line, Damaged) for line in scan(path))
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _bytes(path: Path) -> int:

@@ -1,6 +1,19 @@
 """Every question the program asks the store, by name. No SQL is written anywhere else."""
 
-from lossbench.store.queries.runs import Cell, RunDetail, RunRow, cells, known, provenances, resolve, run, runs, specs
+from lossbench.store.queries.facts import PARTS, Part, facts, flat
+from lossbench.store.queries.runs import (
+    Cell,
+    RunDetail,
+    RunRow,
+    cells,
+    known,
+    ordered,
+    provenances,
+    resolve,
+    run,
+    runs,
+    specs,
+)
 from lossbench.store.queries.values import (
     Curve,
     EpochRule,
@@ -15,19 +28,24 @@ from lossbench.store.queries.values import (
 )
 
 __all__ = [
+    "PARTS",
     "Cell",
     "Curve",
     "EpochRule",
     "Final",
+    "Part",
     "Predictions",
     "RunDetail",
     "RunRow",
     "StoredMetric",
     "cells",
     "curves",
+    "facts",
     "finals",
+    "flat",
     "known",
     "metrics",
+    "ordered",
     "parse_at",
     "predictions",
     "provenances",

@@ -10,11 +10,24 @@ from typing import Any
 
 import duckdb
 
-from lossbench.errors import NothingFound, UsageError
+from lossbench.errors import NothingFound, UsageError, unknown
 from lossbench.store.selection import Selection
 from lossbench.store.store import Store, first_line
 
-__all__ = ["Cell", "RunDetail", "RunRow", "cells", "chosen", "known", "provenances", "resolve", "run", "runs", "specs"]
+__all__ = [
+    "Cell",
+    "RunDetail",
+    "RunRow",
+    "cells",
+    "chosen",
+    "known",
+    "ordered",
+    "provenances",
+    "resolve",
+    "run",
+    "runs",
+    "specs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,24 @@ def runs(store: Store, selection: Selection | None = None, *, newest_first: bool
     return [RunRow(*row) for row in found]
 
 
+def ordered(rows: list[RunRow], by: str) -> list[RunRow]:
+    """Runs in the order of a field, `-field` for the other way round; those without a value come first.
+
+    Raises:
+        UsageError: there is no such field.
+    """
+    name = by.removeprefix("-")
+    known = [entry.name for entry in fields(RunRow)]
+    if name not in known:
+        raise unknown("field", name, known)
+
+    def value(row: RunRow) -> tuple[bool, Any]:
+        found = getattr(row, name)
+        return (found is not None, found if found is not None else 0)
+
+    return sorted(rows, key=value, reverse=by.startswith("-"))
+
+
 def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
     """The selection's condition and parameters, after a check of the part people write.
 
@@ -135,7 +166,7 @@ def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
 def resolve(store: Store, selectors: Sequence[str], *, removed: bool = False) -> list[str]:
     """The ids of the runs people mean by an id or its beginning, a name, `@last`, `@last-2` or `tag:word`.
 
-    An id or a name means its run whether removed or not; `@last` and `tag:` look among those that are as `removed` says.
+    An id or a name means its run, removed or not; `@last` and `tag:` look among those that are as `removed` says.
 
     Raises:
         UsageError: a beginning fits several runs, or a selector fits none though there are runs.

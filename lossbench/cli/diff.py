@@ -1,0 +1,47 @@
+"""`lossbench diff`: in what two runs differ."""
+
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.cli.terminal import note
+
+
+@app.command("diff")
+def diff(
+    left: Annotated[str, typer.Argument(metavar="RUN", help="A run: an id or its beginning, a name, or @last-1.")],
+    right: Annotated[str, typer.Argument(metavar="RUN", help="The other run.")],
+    everything: Annotated[bool, typer.Option("--all", help="Also what is the same.")] = False,
+    home: HomeOption = None,
+    format: FormatOption = "table",
+) -> None:
+    """Set two runs side by side: what was asked, what came out, where they ran. Only what differs is shown.
+
+    \b
+    Examples:
+      lossbench diff @last-1 @last
+      lossbench diff 7k2m baseline --all --format json
+    """
+    from lossbench.render import Column, Table
+    from lossbench.store import queries
+
+    with reading(home) as store:
+        details = (queries.run(store, left), queries.run(store, right))
+    rows = []
+    for part in ("config", "metrics", "env"):
+        one, other = (dict(queries.facts(detail, part)) for detail in details)
+        rows += [
+            (part, name, one.get(name), other.get(name))
+            for name in dict.fromkeys([*one, *other])
+            if everything or one.get(name) != other.get(name)
+        ]
+    if not rows:
+        note("the two runs do not differ")
+    columns = (
+        Column(key="part", title="part"),
+        Column(key="name", title="name", anchor=True),
+        Column(key="left", title=details[0].row.run_id),
+        Column(key="right", title=details[1].row.run_id),
+    )
+    show(Table(name="diff", columns=columns, rows=tuple(rows)), format)
