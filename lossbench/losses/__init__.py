@@ -11,7 +11,7 @@ from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source
 from lossbench.losses._learned import raw_of, softmax_total, values_of
 from lossbench.losses._margin import Curve, TrueClass, at_probability, true_class_and_residual
 from lossbench.losses._registry import Loss, LossFunction, catalogue, get, loss, true_class
-from lossbench.losses._resolve import build, find, instance, per_sample, resolve, sources, value_at
+from lossbench.losses._resolve import build, cautions, find, instance, per_sample, resolve, sources, value_at
 
 __all__ = [
     "Curve",
@@ -28,6 +28,7 @@ __all__ = [
     "at_probability",
     "build",
     "catalogue",
+    "cautions",
     "describe_weight",
     "examine",
     "find",

@@ -13,7 +13,7 @@ from lossbench.losses._registry import Loss, LossFunction, catalogue, get
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef, parse_loss
 
-__all__ = ["build", "find", "instance", "per_sample", "resolve", "sources", "value_at"]
+__all__ = ["build", "cautions", "find", "instance", "per_sample", "resolve", "sources", "value_at"]
 
 
 def resolve(text: str, *, trial: bool = True) -> LossRef:
@@ -59,6 +59,23 @@ def sources(ref: LossRef) -> tuple[Loss, dict[str, Source]]:
     """A loss and the source of each of its knobs, overrides applied."""
     entry = find(ref)
     return entry, {**entry.knobs, **{knob: _refined(entry, knob, text) for knob, text in ref.knobs}}
+
+
+def cautions(ref: LossRef) -> tuple[str, ...]:
+    """What a user should know before training with a loss, one sentence each."""
+    entry, chosen = sources(ref)
+    tied = [knob for knob, source in chosen.items() if isinstance(source, Learned) and source.style == "softmax"]
+    told = []
+    if len(tied) == 1:
+        told.append(f"{ref}: {tied[0]} is alone in softmax style and so stays what it is")
+    for knob in entry.ill_posed:
+        source = chosen[knob]
+        if isinstance(source, Learned) and source.style != "softmax":
+            end = "runs away without bound" if source.style == "free" else "switches its term off"
+            told.append(
+                f"{ref}: a learned {knob} is ill-posed: the loss falls fastest when it {end}; watch loss/{knob}"
+            )
+    return tuple(told)
 
 
 def build(

@@ -12,11 +12,13 @@ from lossbench.losses._registry import loss, true_class
 __all__ = ["confidence_penalty", "jeffreys", "min_ent", "mix_ent"]
 
 _ENT = "arXiv 2501.13709"
+_WEIGHTS = ("beta1", "beta2", "base1", "base2")
 
 
 @loss(
     "min-ent",
     cites=(_ENT,),
+    ill_posed=_WEIGHTS,
     knobs={
         "beta1": Fixed(1.0, at_least(0)),
         "beta2": Fixed(0.1, ANY),
@@ -47,6 +49,7 @@ def min_ent(logits: Tensor, target: Tensor, *, beta1: Number, beta2: Number, bas
 @true_class(
     "mix-ent",
     cites=(_ENT,),
+    ill_posed=_WEIGHTS,
     knobs={
         "beta1": Fixed(1.0, at_least(0)),
         "beta2": Fixed(1.0, at_least(0)),

@@ -163,6 +163,24 @@ def test_a_learned_value_starts_where_it_is_told():
         assert math.isclose(value, sources[knob].initial, rel_tol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("min-ent", []),
+        ("focal:gamma=learned(2)", []),
+        ("min-ent:beta1=learned(1,softmax),beta2=learned(0.1,softmax)", []),
+        ("min-ent:beta2=learned(0.1,softmax)", ["beta2 is alone in softmax style"]),
+        ("min-ent:beta2=learned(0.1,free)", ["beta2 is ill-posed", "runs away"]),
+        ("mix-ent:base1=learned(2),beta1=learned(1,square)", ["beta1 is ill-posed", "base1 is ill-posed"]),
+    ],
+)
+def test_ill_posed_learning_is_pointed_out(text, parts):
+    told = losses.cautions(losses.resolve(text))
+    assert bool(told) == bool(parts)
+    for part in parts:
+        assert any(part in each for each in told)
+
+
 def test_a_learned_value_never_leaves_its_range():
     for text, knob in (("gce:q=learned(0.7)", "q"), ("min-ent:base1=learned(2)", "base1"), ("rce:A=learned(-4)", "A")):
         _, sources = losses.sources(losses.resolve(text))
