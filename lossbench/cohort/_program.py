@@ -18,7 +18,7 @@ from lossbench.cohort._descent import Descent
 from lossbench.cohort._rows import Rows
 from lossbench.cohort._stack import Stack, places_per_group
 from lossbench.data import Dataset
-from lossbench.objective import CohortObjective
+from lossbench.objective import CohortObjective, by_class
 from lossbench.schedules import Clock
 from lossbench.spec import RunSpec
 
@@ -67,6 +67,7 @@ class Program:
         self._group_seeds = self._numbers(self._seeds.index(seed) for seed in group_seeds)
         self._member_seeds = self._numbers(self._seeds.index(spec.seed) for spec in specs)
         self.places = self._numbers(places)
+        self._empty_places = len(places) < len(group_seeds) * places_per_group(widths)
         self.stack = Stack(widths, len(group_seeds), dtype=dtype, device=self._device)
         self._initialise(dataset)
         self.objective = CohortObjective(
@@ -108,7 +109,9 @@ class Program:
             "train/top1_acc": hits / rows,
             "train/gnorm_all": norm_all / steps,
             "train/gnorm_last": norm_last / steps,
-            "train/wnorm_all": _norm([layer[self.places] for layer in self.stack.weights]).double(),
+            "train/wnorm_all": self._seated(_norms([layer.unsqueeze(0) for layer in self.stack.weights])[0], 1)[
+                0
+            ].double(),
         }
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -117,7 +120,7 @@ class Program:
         for part in torch.split(inputs, EVALUATION_ROWS):
             shared = part.expand(self.stack.groups, -1, -1)
             made = self.stack.forward(shared, self.stack.hidden(len(part)))
-            pieces.append(made[self.places].transpose(1, 2))
+            pieces.append(self._seated(made, 0).transpose(1, 2))
         return torch.cat(pieces, 1)
 
     def state(self) -> list[dict[str, Any]]:
@@ -156,40 +159,56 @@ class Program:
     def _train_block(self, visits: Tensor, count: int, clock: Clock) -> Tensor:
         """Train on batches [S, K, B] of which the first `count` rows are real; sums of the recorded values [R, 5]."""
         buffers = self._full if count == self._batch else self._tail
-        inputs = self._rows.inputs[visits[self._group_seeds].transpose(0, 1)]
-        target = self._rows.target[visits[self._member_seeds, :, :count].transpose(0, 1)]
-        made = 0
+        inputs = self._rows.inputs[visits.index_select(0, self._group_seeds).transpose(0, 1)]
+        target = self._rows.target[visits[:, :, :count].index_select(0, self._member_seeds).transpose(0, 1)]
+        slots = zip(buffers.logits, buffers.losses, zip(*buffers.gradients, strict=True), strict=True)
         for batch, labels in zip(inputs, target, strict=True):
-            for step in range(self.objective.step_count):
-                self._train_step(batch, labels, clock, step, buffers, made)
-                made += 1
-        first = buffers.logits[: made : self.objective.step_count, :, :, :count]
-        nll, hits = _outcome(first[:, self.places], target)
-        gradients = [each[:made, self.places] for each in buffers.gradients]
+            for step, slot in zip(range(self.objective.step_count), slots, strict=False):
+                self._train_step(batch, labels, clock, step, buffers.upstream, *slot)
+        made = len(target) * self.objective.step_count
+        nll, hits = _outcome(self._seated(buffers.logits[: made : self.objective.step_count, ..., :count], 1), target)
+        norm_all, norm_last = _norms([each[:made] for each in buffers.gradients])
         return torch.stack(
             [
-                _total(buffers.losses[:made, :, :count]),
-                _total(nll),
-                _total(hits),
-                _total(_norm(gradients).unsqueeze(-1)),
-                _total(_norm([gradients[-1][..., :-1]]).unsqueeze(-1)),
+                _totals(buffers.losses[:made, :, :count].transpose(0, 1)),
+                _totals(nll),
+                _totals(hits),
+                _totals(self._seated(norm_all, 1).t()),
+                _totals(self._seated(norm_last, 1).t()),
             ],
             1,
         )
 
-    def _train_step(self, inputs: Tensor, target: Tensor, clock: Clock, step: int, buffers: _Buffers, at: int) -> None:
+    def _train_step(
+        self,
+        inputs: Tensor,
+        target: Tensor,
+        clock: Clock,
+        step: int,
+        upstream: Tensor,
+        logits: Tensor,
+        losses: Tensor,
+        gradients: Sequence[Tensor],
+    ) -> None:
+        """Move every run by one batch, and leave logits, losses and gradients in the last three."""
         count = target.shape[-1]
-        logits = self.stack.forward(inputs, self._hidden, buffers.logits[at])
-        seated = logits[self.places, :, :count].transpose(1, 2)
-        self.objective.raw.grad = None
-        values, gradient = self.objective.losses_and_gradient(seated, target, clock, step=step)
-        buffers.losses[at, :, :count] = values
-        buffers.upstream[self.places, :, :count] = gradient.transpose(1, 2)
-        gradients = [each[at] for each in buffers.gradients]
-        self.stack.backward(inputs, self._hidden, buffers.upstream, gradients)
+        self.stack.forward(inputs, self._hidden, logits)
+        seated = self._seated(logits, 0)[:, :, :count].transpose(1, 2)
+        raw = self.objective.raw
+        raw.grad = None
+        losses[:, :count], gradient = self.objective.losses_and_gradient(seated, target, clock, step=step)
+        if self._empty_places:
+            upstream[:, :, :count].index_copy_(0, self.places, gradient.transpose(1, 2).contiguous())
+        else:
+            upstream[:, :, :count].copy_(gradient.transpose(1, 2))
+        self.stack.backward(inputs, self._hidden, upstream, gradients)
         self.descents[step].step(gradients)
-        if self.objective.raw.grad is not None:
-            self.knob_descents[step].step([self.objective.raw.grad])
+        if raw.grad is not None:
+            self.knob_descents[step].step([raw.grad])
+
+    def _seated(self, values: Tensor, axis: int) -> Tensor:
+        """Values without those of empty places."""
+        return values.index_select(axis, self.places) if self._empty_places else values
 
     def _initialise(self, dataset: Dataset) -> None:
         """Give every member the initial weights of its seed."""
@@ -265,18 +284,26 @@ def _seats(seeds: Sequence[int], per_group: int) -> tuple[list[int], list[int]]:
 
 
 def _outcome(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL and hits [K, R, B] of logits [K, R, C, B]."""
-    nll = -logits.log_softmax(2).gather(2, target.unsqueeze(2)).squeeze(2)
-    return nll, logits.argmax(2) == target
+    """NLL and hits [R, K x B] of logits [K, R, C, B] and target [K, R, B]; of equal logits the lower class counts."""
+    runs, classes = logits.shape[1:3]
+    columns, labels = by_class(logits.permute(1, 0, 3, 2), target.transpose(0, 1))
+    rank = torch.arange(classes, 0, -1, device=logits.device, dtype=logits.dtype).unsqueeze(1)
+    # argmax would do, were it not a hundred times slower along this axis.
+    best = ((columns == columns.amax(0)) * rank).amax(0)
+    nll = -columns.log_softmax(0).gather(0, labels.unsqueeze(0))[0]
+    hits = best == classes - labels
+    return nll[: target.numel()].view(runs, -1), hits[: target.numel()].view(runs, -1)
 
 
-def _norm(parts: Sequence[Tensor]) -> Tensor:
-    """l2 norm over the last two axes of all parts together."""
-    # Laid out in one row each, since how torch sums two axes at once depends on the axes before them.
-    squares = [part.flatten(-2).square().sum(-1) for part in parts]
-    return sum(squares[1:], squares[0]).sqrt()
+def _norms(gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """l2 norms [N, P] of all gradients [N, P, out, in + 1] together and of the last layer's without its biases."""
+    norm = torch.linalg.vector_norm
+    *others, last = gradients
+    weights = norm(norm(last[..., :-1], dim=-1), dim=-1)
+    parts = [weights, norm(last[..., -1], dim=-1), *(norm(each.flatten(2), dim=-1) for each in others)]
+    return torch.stack(parts).square_().sum(0).sqrt_(), weights
 
 
-def _total(values: Tensor) -> Tensor:
-    """Sums [R] of values [K, R, B], each along a row of its own."""
-    return values.transpose(0, 1).flatten(1).contiguous().sum(1, dtype=torch.float64)
+def _totals(values: Tensor) -> Tensor:
+    """Sums [R] over everything but the first axis, each along a row of its own."""
+    return values.flatten(1).contiguous().sum(1, dtype=torch.float64)

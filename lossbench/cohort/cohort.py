@@ -91,7 +91,7 @@ class Cohort:
         an earlier state before it is used again.
         """
         while self.epoch < self._preset.epochs and len(self.diverged) < len(self.specs):
-            with _one_thread(self.device):
+            with _plainly(self.device):
                 records = self._train_epoch(Clock(epoch=self.epoch, epochs=self._preset.epochs), stop)
             if records is None:
                 return
@@ -110,7 +110,7 @@ class Cohort:
         """What the networks now say of every test row, as columns of `PredictionsKept`."""
         columns = {}
         target = self.dataset.test.target
-        with _one_thread(self.device):
+        with _plainly(self.device):
             for part, program in zip(self._parts, self._programs, strict=True):
                 for member, logits in zip(part, program.logits(self._held_out["test"]), strict=True):
                     if member not in self.diverged:
@@ -183,13 +183,14 @@ def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _one_thread(device: torch.device) -> Iterator[None]:
-    """Within the block the CPU computes on one thread: the batches are too small to share out, and where a tensor is
+def _plainly(device: torch.device) -> Iterator[None]:
+    """Within the block nothing is recorded for autograd, and the CPU computes on one thread: the batches are too small to share out, and where a tensor is
     cut for a second thread would depend on how many runs there are."""
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
         torch.set_num_threads(threads)
