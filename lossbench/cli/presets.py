@@ -58,13 +58,15 @@ def show_preset(
     name: Annotated[str, typer.Argument(metavar="PRESET", help="A preset's name or the path of a TOML file.")],
     overrides: SetOption = None,
 ) -> None:
-    """Print a preset as TOML, with the source of every number; with --set, the values a run would use.
+    """Print a preset as TOML, with the source of every number, and what it costs; with --set, what a run would use.
 
     \b
     Examples:
       lossbench presets show cifar100-resnet18
       lossbench presets show cifar100-resnet18 -s epochs=2
     """
-    from lossbench.presets import describe
+    from lossbench.costs import estimate
+    from lossbench.presets import describe, load
 
-    emit(describe(name, overrides or ()))
+    text = describe(name, overrides or ())
+    emit(f"# {estimate(load(name, overrides or ()))}\n{text}")

@@ -42,8 +42,8 @@ def prepared(
             with replacing(files[split]) as file:
                 np.savez(file, **arrays)
         with replacing(folder / name / RECEIPT) as receipt:
-            for file in files.values():
-                receipt.write(f"{_digest(file)}  {file.name}\n".encode())
+            for path in files.values():
+                receipt.write(f"{_digest(path)}  {path.name}\n".encode())
     train, test = (read(file, shape=shape, classes=classes) for file in files.values())
     return train, test
 

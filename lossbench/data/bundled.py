@@ -41,24 +41,26 @@ def _digits_images(folder: Path) -> Tables:
     )
 
 
-def _register(name: str, title: str, kind: Kind, rows: int, classes: int, read: Callable[[Path], Tables]) -> None:
+def _register(name: str, title: str, rows: int, shape: tuple[int, ...], classes: int, loader: str) -> None:
+    kind: Kind = "images" if len(shape) == 3 else "features"
     register(
         Source(
             name=name,
             title=title,
             kind=kind,
             rows=rows,
+            shape=shape,
             classes=classes,
-            has_test=False,
+            test_rows=0,
             licence=_LICENCE,
             origin=_ORIGIN,
-            read=read,
+            read=_digits_images if kind == "images" else _features(loader),
         )
     )
 
 
-_register("digits", "UCI handwritten digits, 64 features", "features", 1797, 10, _features("load_digits"))
-_register("digits-images", "UCI handwritten digits, 8x8 grey images", "images", 1797, 10, _digits_images)
-_register("wine", "UCI wine, 13 features", "features", 178, 3, _features("load_wine"))
-_register("iris", "UCI iris, 4 features", "features", 150, 3, _features("load_iris"))
-_register("breast-cancer", "UCI breast cancer, 30 features", "features", 569, 2, _features("load_breast_cancer"))
+_register("digits", "UCI handwritten digits, 64 features", 1797, (64,), 10, "load_digits")
+_register("digits-images", "UCI handwritten digits, 8x8 grey images", 1797, (1, 8, 8), 10, "load_digits")
+_register("wine", "UCI wine, 13 features", 178, (13,), 3, "load_wine")
+_register("iris", "UCI iris, 4 features", 150, (4,), 3, "load_iris")
+_register("breast-cancer", "UCI breast cancer, 30 features", 569, (30,), 2, "load_breast_cancer")

@@ -71,15 +71,21 @@ class Source:
     kind: Kind
     rows: int
     """Rows in all, as published."""
+    shape: tuple[int, ...]
+    """Of one row, as `Dataset.shape` has it; a vocabulary that depends on the file counts as 0."""
     classes: int
-    has_test: bool
-    """Whether test rows are published, as a split or as folds."""
+    test_rows: int
+    """Rows of the published test split, about as many where there are folds, 0 where the recipe must hold some out."""
     licence: str
     origin: str
     """Where it comes from, in words for a listing."""
     layout: tuple[str, ...] = ()
     """Paths below the data folder it is read from, the preferred one first; empty where it needs no file."""
     read: Callable[[Path], Tables]
+
+    @property
+    def has_test(self) -> bool:
+        return self.test_rows > 0
 
     def found(self, folder: Path) -> Path | None:
         """The first path of the layout that exists below the data folder."""

@@ -27,6 +27,8 @@ def test_a_data_set_is_what_its_entry_says(name):
     dataset = data.load(recipe(name), NOWHERE)
     parts = (dataset.train, dataset.val, dataset.test)
     assert sum(map(len, parts)) == source.rows
+    assert dataset.shape == source.shape
+    assert source.test_rows in (0, len(dataset.test))
     assert len(dataset.class_names) == dataset.classes == source.classes
     for part in parts:
         assert part.inputs.dtype == (torch.float32 if source.kind == "features" else torch.uint8)

@@ -1,0 +1,38 @@
+"""What a preset will cost: against counts made by hand and published ones."""
+
+import pytest
+
+from lossbench import presets
+from lossbench.costs import estimate
+
+
+def test_a_linear_layer_costs_two_operations_a_weight_forward_and_twice_that_back() -> None:
+    costs = estimate(presets.load("wine-linear"))
+    rows = 178 - 53 - 25  # 30 % test, 20 % of the rest validation
+    assert costs.training_rows == rows
+    assert costs.weights == 13 * 3 + 3
+    # The input needs no gradient, so one of the two products of the way back falls away.
+    assert costs.flops == rows * 13 * 3 * 2 * 2
+    assert costs.data_bytes == 178 * 13 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "forward"),
+    [
+        ("cifar100-resnet18", 11_220_132, 0.56e9),  # weiaicunzai/pytorch-cifar100
+        ("cifar100-resnet20-mixing", 275_572, 0.041e9),  # arXiv 1512.03385's ResNet-20, as usually counted
+        ("womens-clothing-lstm1", 520_655, 70 * 4 * 50 * 100),  # steps, gates, cells, inputs and states
+    ],
+)
+def test_larger_networks_cost_what_is_published(name: str, weights: int, forward: float) -> None:
+    costs = estimate(presets.load(name))
+    assert costs.weights == weights
+    assert costs.flops / costs.training_rows / 6 == pytest.approx(forward, rel=0.03)
+
+
+def test_fewer_rows_and_larger_inputs_show() -> None:
+    whole, part = (estimate(presets.load("cifar100-resnet18", extra)) for extra in ((), ("data.limit=500",)))
+    assert (whole.training_rows, part.training_rows) == (50_000, 500)
+    assert whole.flops == 100 * part.flops
+    assert "11,220,132 weights" in str(whole)
+    assert "175.8 MiB" in str(whole)
