@@ -1,9 +1,12 @@
 """The command line: one module per command, each of which parses, calls one function, renders and exits."""
 
 from lossbench.cli import (
+    aa,
     compare,
     data,
     diff,
+    exchange,
+    export,
     importing,
     losses,
     ls,
@@ -24,10 +27,13 @@ from lossbench.cli import (
 from lossbench.cli.app import app, main
 
 __all__ = [
+    "aa",
     "app",
     "compare",
     "data",
     "diff",
+    "exchange",
+    "export",
     "importing",
     "losses",
     "ls",
