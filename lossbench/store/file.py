@@ -31,6 +31,7 @@ __all__ = [
     "fold",
     "locked",
     "log_of",
+    "quoted",
     "trouble",
     "troubles",
 ]
@@ -83,15 +84,15 @@ def create(path: Path) -> None:
     draft.replace(path)
 
 
-def connect(path: Path, *, read_only: bool) -> DuckDBPyConnection:
-    """Open a store of the present schema.
+def connect(path: Path, *, read_only: bool, sealed: bool = True) -> DuckDBPyConnection:
+    """Open a store of the present schema; for reading under `SEALED` unless told otherwise.
 
     Raises:
         StoreBusy: another process holds it.
         StoreError: it is damaged, foreign or newer, or may not be opened.
         OlderSchemaError: it needs a rebuild.
     """
-    connection = _open(path, read_only=read_only)
+    connection = _open(path, read_only=read_only, sealed=sealed)
     try:
         version = _version(connection, path)
         if version < SCHEMA_VERSION:
@@ -207,10 +208,15 @@ def trouble(path: Path, error: duckdb.Error) -> StoreError:
     return StoreError(f"{path} is damaged ({first}); `lossbench store rebuild` makes it anew from the journals")
 
 
-def _open(path: Path, *, read_only: bool, new: bool = False) -> DuckDBPyConnection:
+def quoted(path: Path) -> str:
+    """The path as an SQL text."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _open(path: Path, *, read_only: bool, new: bool = False, sealed: bool = True) -> DuckDBPyConnection:
     config: dict[str, str | bool | int | float | list[str]] = {
         **(_FORMAT if new else {}),
-        **(SEALED if read_only else {}),
+        **(SEALED if read_only and sealed else {}),
     }
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)

@@ -186,9 +186,8 @@ def _beside(home: Home, notes: list[str], why: str) -> DuckDBPyConnection:
     """A reading connection on what the file has, if it can be read at all, and on the journals beyond that."""
     connection = duckdb.connect(":memory:")
     file.create_tables(connection)
-    path = str(home.store).replace("'", "''")
     try:
-        connection.execute(f"ATTACH '{path}' AS held (READ_ONLY)")
+        connection.execute(f"ATTACH {file.quoted(home.store)} AS held (READ_ONLY)")
     except duckdb.Error as error:
         if home.store.exists() and not isinstance(trouble := file.trouble(home.store, error), StoreBusy):
             raise trouble from error
