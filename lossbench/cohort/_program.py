@@ -18,7 +18,7 @@ from lossbench.cohort._descent import Descent
 from lossbench.cohort._rows import Rows
 from lossbench.cohort._stack import Stack, places_per_group
 from lossbench.data import Dataset
-from lossbench.objective import CohortObjective, by_class
+from lossbench.objective import CohortObjective, Scores
 from lossbench.schedules import Clock
 from lossbench.spec import RunSpec
 
@@ -48,6 +48,11 @@ class _Buffers:
     """[N, R, B]"""
     upstream: Tensor
     """Gradient in the logits of one step [P, C, B]"""
+    real_upstream: Tensor
+    """The real rows of `upstream`, of which a short last batch has fewer"""
+    scores: Scores
+    gradient: Tensor
+    """The gradient that `scores` hold after a step, as [R, C, B]"""
 
 
 class Program:
@@ -79,8 +84,8 @@ class Program:
         self.descents = [self._descent() for _ in range(self.objective.step_count)]
         self.knob_descents = [self._knob_descent() for _ in range(self.objective.step_count)]
         self._hidden = self.stack.hidden(self._batch)
-        self._full = self._buffers(self._block_length())
-        self._tail = self._buffers(1)
+        self._full = self._buffers(self._block_length(), self._batch)
+        self._tail = self._buffers(1, len(rows) % self._batch)
 
     def lr(self, clock: Clock) -> list[float]:
         """Learning rate of each member in that epoch."""
@@ -161,16 +166,17 @@ class Program:
         buffers = self._full if count == self._batch else self._tail
         inputs = self._rows.inputs[visits.index_select(0, self._group_seeds).transpose(0, 1)]
         target = self._rows.target[visits[:, :, :count].index_select(0, self._member_seeds).transpose(0, 1)]
-        slots = zip(buffers.logits, buffers.losses, zip(*buffers.gradients, strict=True), strict=True)
-        for batch, labels in zip(inputs, target, strict=True):
+        batches = zip(inputs.unbind(), target.unbind(), buffers.scores.labels(target).unbind(), strict=True)
+        slots = zip(buffers.logits.unbind(), buffers.losses.unbind(), _unbound(buffers.gradients), strict=True)
+        for batch in batches:
             for step, slot in zip(range(self.objective.step_count), slots, strict=False):
-                self._train_step(batch, labels, clock, step, buffers.upstream, *slot)
+                self._train_step(*batch, clock, step, buffers, *slot)
         made = len(target) * self.objective.step_count
-        nll, hits = _outcome(self._seated(buffers.logits[: made : self.objective.step_count, ..., :count], 1), target)
+        nll, hits = self._outcome(buffers.logits[: made : self.objective.step_count, ..., :count], target)
         norm_all, norm_last = _norms([each[:made] for each in buffers.gradients])
         return torch.stack(
             [
-                _totals(buffers.losses[:made, :, :count].transpose(0, 1)),
+                _totals(buffers.losses[:made].transpose(0, 1)),
                 _totals(nll),
                 _totals(hits),
                 _totals(self._seated(norm_all, 1).t()),
@@ -183,28 +189,37 @@ class Program:
         self,
         inputs: Tensor,
         target: Tensor,
+        labels: Tensor,
         clock: Clock,
         step: int,
-        upstream: Tensor,
+        buffers: _Buffers,
         logits: Tensor,
         losses: Tensor,
         gradients: Sequence[Tensor],
     ) -> None:
         """Move every run by one batch, and leave logits, losses and gradients in the last three."""
-        count = target.shape[-1]
         self.stack.forward(inputs, self._hidden, logits)
-        seated = self._seated(logits, 0)[:, :, :count].transpose(1, 2)
+        buffers.scores.logits.copy_(self._seated(logits, 0)[:, :, : target.shape[1]].transpose(0, 1))
         raw = self.objective.raw
         raw.grad = None
-        losses[:, :count], gradient = self.objective.losses_and_gradient(seated, target, clock, step=step)
+        losses.copy_(self.objective.differentiate(buffers.scores, labels, target, clock, step=step))
         if self._empty_places:
-            upstream[:, :, :count].index_copy_(0, self.places, gradient.transpose(1, 2).contiguous())
+            buffers.real_upstream.index_copy_(0, self.places, buffers.gradient.contiguous())
         else:
-            upstream[:, :, :count].copy_(gradient.transpose(1, 2))
-        self.stack.backward(inputs, self._hidden, upstream, gradients)
+            buffers.real_upstream.copy_(buffers.gradient)
+        self.stack.backward(inputs, self._hidden, buffers.upstream, gradients)
         self.descents[step].step(gradients)
         if raw.grad is not None:
             self.knob_descents[step].step([raw.grad])
+
+    def _outcome(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """NLL and hits [R, K x B] of logits [K, P, C, B] and target [K, R, B]."""
+        batches, runs, rows = target.shape
+        classes = logits.shape[2]
+        scores = Scores(runs, batches * rows, classes, dtype=self._dtype, device=self._device)
+        seated = self._seated(logits, 1).permute(2, 1, 0, 3)
+        scores.logits.view(classes, runs, batches, rows).copy_(seated)
+        return scores.nll_and_hits(scores.labels(target.transpose(0, 1).flatten(1)))
 
     def _seated(self, values: Tensor, axis: int) -> Tensor:
         """Values without those of empty places."""
@@ -254,15 +269,21 @@ class Program:
         per_batch = sum(layer.nbytes for layer in self.stack.weights) * self.objective.step_count
         return max(1, min(LONGEST_BLOCK, BLOCK_BYTES // per_batch, len(self._rows) // self._batch))
 
-    def _buffers(self, batches: int) -> _Buffers:
+    def _buffers(self, batches: int, rows: int) -> _Buffers:
+        """Memory for blocks of that many batches, each with that many real rows."""
         steps = batches * self.objective.step_count
         last = self.stack.weights[-1]
         places, classes = last.shape[:2]
+        scores = Scores(len(self._specs), rows, classes, dtype=self._dtype, device=self._device)
+        upstream = last.new_zeros(places, classes, self._batch)
         return _Buffers(
             last.new_zeros(steps, places, classes, self._batch),
             [layer.new_zeros(steps, *layer.shape) for layer in self.stack.weights],
-            last.new_zeros(steps, len(self._specs), self._batch),
-            last.new_zeros(places, classes, self._batch),
+            last.new_zeros(steps, len(self._specs), rows),
+            upstream,
+            upstream[:, :, :rows],
+            scores,
+            scores.residual.transpose(0, 1),
         )
 
 
@@ -283,16 +304,9 @@ def _seats(seeds: Sequence[int], per_group: int) -> tuple[list[int], list[int]]:
     return group_seeds, places
 
 
-def _outcome(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL and hits [R, K x B] of logits [K, R, C, B] and target [K, R, B]; of equal logits the lower class counts."""
-    runs, classes = logits.shape[1:3]
-    columns, labels = by_class(logits.permute(1, 0, 3, 2), target.transpose(0, 1))
-    rank = torch.arange(classes, 0, -1, device=logits.device, dtype=logits.dtype).unsqueeze(1)
-    # argmax would do, were it not a hundred times slower along this axis.
-    best = ((columns == columns.amax(0)) * rank).amax(0)
-    nll = -columns.log_softmax(0).gather(0, labels.unsqueeze(0))[0]
-    hits = best == classes - labels
-    return nll[: target.numel()].view(runs, -1), hits[: target.numel()].view(runs, -1)
+def _unbound(layers: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Layers [N, ...] as N tuples of layers."""
+    return list(zip(*(layer.unbind() for layer in layers), strict=True))
 
 
 def _norms(gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -184,8 +184,8 @@ def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
 
 @contextmanager
 def _plainly(device: torch.device) -> Iterator[None]:
-    """Within the block nothing is recorded for autograd, and the CPU computes on one thread: the batches are too small to share out, and where a tensor is
-    cut for a second thread would depend on how many runs there are."""
+    """Within the block nothing is recorded for autograd, and the CPU computes on one thread: batches are too small to
+    share out, and where a tensor is cut for a second thread would depend on how many runs there are."""
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)

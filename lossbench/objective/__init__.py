@@ -3,7 +3,8 @@
 `Objective` serves one run; `CohortObjective` serves many runs of one program at once, whatever their losses.
 """
 
-from lossbench.objective.cohort import CohortObjective, by_class
+from lossbench.objective.cohort import CohortObjective
+from lossbench.objective.scores import Scores
 from lossbench.objective.single import Objective, Step, check
 
-__all__ = ["CohortObjective", "Objective", "Step", "by_class", "check"]
+__all__ = ["CohortObjective", "Objective", "Scores", "Step", "check"]

@@ -69,17 +69,18 @@ def kinds_of(groups: Sequence[Group], runs: int) -> Kinds:
     return Kinds(curved, others, [len(group.runs) for group in curved], order, places)
 
 
-def kind_of(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock) -> tuple[Any, ...]:
+def kind_of(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock, run: int) -> tuple[Any, ...]:
     """What runs must agree in to be one call: the function, and every knob that is not a mere number."""
     if is_mixture(entry, sources):
         return (mixed,)
     kinds: list[Any] = [*entry.steps]
     for source in sources.values():
         if isinstance(source, Learned):
-            kinds.append((source.style, source.domain))
+            # A learned number is each run's own, which only a function that takes numbers per sample can serve.
+            kinds.append((source.style, source.domain, None if entry.broadcasts else run))
         else:
             value = settled_value(source, clock)
-            kinds.append(float if is_number(source, value) else value)
+            kinds.append(float if is_number(entry, source, value) else value)
     return tuple(kinds)
 
 
@@ -88,11 +89,10 @@ def settled_value(source: Source, clock: Clock) -> Any:
     return losses.value_at(source, clock) if isinstance(source, Fixed | Scheduled) else None
 
 
-def is_number(source: Source, value: Any) -> bool:
+def is_number(entry: losses.Loss, source: Source, value: Any) -> bool:
     """Whether runs may differ in this value within one call."""
-    return isinstance(value, float) and not (
-        isinstance(source, Fixed | Scheduled) and getattr(source.domain, "exact", False)
-    )
+    exact = isinstance(source, Fixed | Scheduled) and getattr(source.domain, "exact", False)
+    return entry.broadcasts and isinstance(value, float) and not exact
 
 
 def is_mixture(entry: losses.Loss, sources: Mapping[str, Source]) -> bool:

@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from lossbench import losses
 from lossbench.errors import UsageError
-from lossbench.losses import FromData, Learned, Scheduled
+from lossbench.losses import FromData, Learned, Scheduled, TrueClass
 from lossbench.objective._kinds import (
     Group,
     Kinds,
@@ -21,13 +20,11 @@ from lossbench.objective._kinds import (
     mixed,
     settled_value,
 )
+from lossbench.objective.scores import Scores
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef
 
-__all__ = ["CohortObjective", "by_class"]
-
-WHOLE = 64
-"""Numbers that fill several vector registers of any processor."""
+__all__ = ["CohortObjective"]
 
 
 class CohortObjective(nn.Module):
@@ -85,6 +82,34 @@ class CohortObjective(nn.Module):
         """
         return self._evaluate(logits, target, clock, step, gradients=True)
 
+    @torch.no_grad()
+    def differentiate(
+        self, scores: Scores, labels: Tensor, target: Tensor, clock: Clock, *, step: int = 0, gradients: bool = True
+    ) -> Tensor:
+        """`losses_and_gradient` for logits that stand in `scores`, where the gradient [C, R, B] replaces the residual.
+
+        Args:
+            scores: logits of all runs.
+            labels: `scores.labels(target)`.
+            target: class indices [R, B].
+        Returns:
+            Losses [R, B].
+        """
+        kinds = self._kinds(clock, scores.logits.dtype)
+        rows = target.shape[1]
+        true = scores.softmax(labels)
+        if kinds.curved:
+            values, weights = self._curved(kinds, true, gradients)
+            scores.residual.mul_(weights.mul_(1 / rows))
+        else:
+            values = torch.empty_like(true.log_p)
+        for group in kinds.others:
+            logits = scores.logits[:, group.runs].permute(1, 2, 0)
+            value, gradient = self._general(group, logits, target[group.runs], step, gradients)
+            values[group.runs] = value
+            scores.residual[:, group.runs] = gradient.permute(2, 0, 1)
+        return values
+
     def values(self, clock: Clock) -> list[dict[str, float]]:
         """For each run, the values of its scheduled and learned knobs in this epoch."""
         found = [
@@ -111,27 +136,21 @@ class CohortObjective(nn.Module):
                     row[column] = source.lr
         return rates
 
-    @torch.no_grad()
     def _evaluate(
         self, logits: Tensor, target: Tensor, clock: Clock, step: int, *, gradients: bool
     ) -> tuple[Tensor, Tensor]:
+        logits = logits.detach()
         if logits.dtype in (torch.bfloat16, torch.float16):
             logits = logits.float()
         target = target.expand(logits.shape[:2])
-        kinds = self._kinds(clock, logits.dtype)
-        if kinds.curved:
-            values, gradient = self._curved(kinds, logits, target, gradients)
-        else:
-            values, gradient = logits.new_empty(logits.shape[:2]), torch.empty_like(logits)
-        for group in kinds.others:
-            values[group.runs], gradient[group.runs] = self._general(group, logits, target, step, gradients)
-        return values, gradient
+        scores = Scores(*logits.shape, dtype=logits.dtype, device=logits.device)
+        scores.logits.copy_(logits.permute(2, 0, 1))
+        values = self.differentiate(scores, scores.labels(target), target, clock, step=step, gradients=gradients)
+        return values, scores.residual.permute(1, 2, 0)
 
-    def _curved(self, kinds: Kinds, logits: Tensor, target: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
-        """All runs whose loss depends on p_y alone: their logits are gone through once, whatever the kinds of loss."""
-        runs, rows, classes = logits.shape
-        true, residual = losses.true_class_and_residual(*by_class(logits, target), dim=0)
-        log_p, not_p = (each[0, : runs * rows].view(runs, rows) for each in true)
+    def _curved(self, kinds: Kinds, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
+        """Loss and gradient weight [R, B] of the runs whose loss depends on p_y alone; arbitrary for the others."""
+        log_p, not_p = true
         if kinds.order is not None:
             log_p, not_p = log_p.index_select(0, kinds.order), not_p.index_select(0, kinds.order)
         values, weights = [], []
@@ -139,35 +158,34 @@ class CohortObjective(nn.Module):
         for group, part in zip(kinds.curved, parts, strict=True):
             assert group.curve is not None
             with torch.set_grad_enabled(gradients and bool(group.learned)):
-                value, weight = group.curve(losses.TrueClass(*part), **self._fed(group))
+                value, weight = group.curve(TrueClass(*part), **self._fed(group))
                 if value.requires_grad:
-                    torch.autograd.backward(value.sum() / rows)
+                    torch.autograd.backward(value.sum() / value.shape[1])
             values.append(value.detach())
             weights.append(
-                weight.detach().expand_as(value) if isinstance(weight, Tensor) else torch.full_like(values[-1], weight)
+                weight.detach().expand_as(value) if isinstance(weight, Tensor) else torch.full_like(part[0], weight)
             )
         value, weight = torch.cat(values), torch.cat(weights)
         if kinds.places is not None:
             value, weight = value.index_select(0, kinds.places), weight.index_select(0, kinds.places)
-        gradient = residual[:, : runs * rows].view(classes, runs, rows)
-        return value, gradient.mul_(weight.div_(rows)).permute(1, 2, 0)
+        return value, weight
 
     def _general(
         self, group: Group, logits: Tensor, target: Tensor, step: int, gradients: bool
     ) -> tuple[Tensor, Tensor]:
         """The runs of one other kind of loss, their rows laid end to end, differentiated by autograd."""
         rows = logits.shape[1]
-        part = logits[group.runs].requires_grad_(gradients)
+        part = logits.contiguous().requires_grad_(gradients)
         with torch.set_grad_enabled(gradients):
             knobs = {
                 knob: value if knob in group.shared else value.expand(-1, rows).flatten()
                 for knob, value in self._fed(group).items()
             }
             function = losses.per_sample(group.entry, group.entry.steps[step], knobs)
-            value = function(part.flatten(0, 1), target[group.runs].flatten())
+            value = function(part.flatten(0, 1), target.flatten())
             if gradients:
                 torch.autograd.backward(value.sum() / rows)
-        return value.detach().view(-1, rows), part if part.grad is None else part.grad
+        return value.detach().view(-1, rows), part.detach() if part.grad is None else part.grad
 
     def _fed(self, group: Group) -> dict[str, Any]:
         """Every knob of a group, numbers as a column [r, 1]."""
@@ -187,7 +205,7 @@ class CohortObjective(nn.Module):
         if self._latest is None or self._latest[0] != address:
             kinds: dict[Any, list[int]] = {}
             for run, (_, entry, sources) in enumerate(self._bound):
-                kinds.setdefault(kind_of(entry, sources, clock), []).append(run)
+                kinds.setdefault(kind_of(entry, sources, clock, run), []).append(run)
             groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
             self._latest = (address, kinds_of(groups, len(self._bound)))
         return self._latest[1]
@@ -209,7 +227,7 @@ class CohortObjective(nn.Module):
                 shared[knob] = getattr(self, self._from_data[source.read])
             elif not isinstance(source, Learned):
                 settled = [settled_value(self._bound[run][2][knob], clock) for run in runs]
-                if is_number(source, settled[0]):
+                if is_number(entry, source, settled[0]):
                     numbers[knob] = column(settled)
                 else:
                     shared[knob] = settled[0]
@@ -222,15 +240,3 @@ class CohortObjective(nn.Module):
         assert entry.mixture is not None
         alpha, beta = entry.mixture(**{knob: settled_value(source, clock) for knob, source in sources.items()})
         return float(alpha), float(beta)
-
-
-def by_class(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [..., C] as [C, N] and target [...] as [N], filled up with zeros to whole vectors.
-
-    A softmax over the leading axis goes through many rows at once, however few the classes are. Kernels round alike
-    within whole vectors, wherever a row stands, but may not at the ragged end of a tensor.
-    """
-    count, classes = target.numel(), logits.shape[-1]
-    columns = logits.new_zeros(classes, -(-count // WHOLE) * WHOLE)
-    columns[:, :count].view(classes, *target.shape).copy_(logits.movedim(-1, 0))
-    return columns, pad(target.reshape(-1), (0, columns.shape[1] - count))

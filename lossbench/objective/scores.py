@@ -1,0 +1,58 @@
+"""What the logits of many runs hold for their losses."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, pad
+
+from lossbench.losses import TrueClass
+
+__all__ = ["Scores"]
+
+WHOLE = 64
+"""Numbers that fill several vector registers of any processor."""
+
+
+class Scores:
+    """Logits of R runs on B rows each, class by class, with their softmax; memory kept from step to step.
+
+    A softmax over the leading axis goes through many rows at once, however few the classes are. Kernels round alike
+    within whole vectors, wherever a row stands, but may not at the ragged end of a tensor; so rows are filled up to
+    whole vectors, and no number depends on how many runs there are.
+    """
+
+    def __init__(self, runs: int, rows: int, classes: int, *, dtype: torch.dtype, device: torch.device) -> None:
+        self._count = runs * rows
+        self._columns = torch.zeros(classes, -(-self._count // WHOLE) * WHOLE, dtype=dtype, device=device)
+        self._residual = torch.zeros_like(self._columns)
+        self._log_p, self._not_p, self._scratch = (torch.zeros_like(self._columns[:1]) for _ in range(3))
+        self.logits = self._columns[:, : self._count].view(classes, runs, rows)
+        """To be filled in by the caller [C, R, B]."""
+        self.residual = self._residual[:, : self._count].view(classes, runs, rows)
+        """After `softmax` p_j - [j = y], the gradient of cross entropy in the logits [C, R, B]."""
+        self._seen = TrueClass(*(each[0, : self._count].view(runs, rows) for each in (self._log_p, self._not_p)))
+
+    def labels(self, target: Tensor) -> Tensor:
+        """Class indices [..., R, B] in the form `softmax` takes them [..., 1, N]."""
+        return pad(target.flatten(-2), (0, self._log_p.shape[1] - self._count)).unsqueeze(-2)
+
+    def softmax(self, labels: Tensor) -> TrueClass:
+        """The true class of every row [R, B], as `lossbench.losses.true_class_and_residual` defines it."""
+        residual, log_p, not_p, scratch = self._residual, self._log_p, self._not_p, self._scratch
+        torch.log_softmax(self._columns, 0, out=residual)
+        torch.gather(residual, 0, labels, out=log_p)
+        residual.exp_().scatter_(0, labels, 0.0)
+        torch.sum(residual, 0, keepdim=True, out=not_p)
+        log_p.copy_(logsigmoid(log_p.sub_(torch.log(not_p, out=scratch))))
+        residual.scatter_(0, labels, torch.neg(not_p, out=scratch))
+        return self._seen
+
+    def nll_and_hits(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """NLL and whether the largest logit is the label's [R, B]; of equal logits the lower class counts."""
+        columns, classes = self._columns, len(self._columns)
+        rank = torch.arange(classes, 0, -1, device=columns.device, dtype=columns.dtype).unsqueeze(1)
+        # argmax would do, were it not a hundred times slower along this axis.
+        best = ((columns == columns.amax(0)) * rank).amax(0)
+        nll = -columns.log_softmax(0).gather(0, labels)[0]
+        hits = best == classes - labels[0]
+        shape = self._seen.log_p.shape
+        return nll[: self._count].view(shape), hits[: self._count].view(shape)
