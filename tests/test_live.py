@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lossbench import processes
-from lossbench.events import EpochDone, EpochMetrics, RunEnded, RunStarted
+from lossbench.events import EpochDone, EpochMetrics, Event, RunEnded, RunStarted, Status
 from lossbench.home import Home
 from lossbench.journal import Journal
-from lossbench.live import Watched, frame, look, sparkline
+from lossbench.live import Told, Watched, frame, sparkline
+from lossbench.live.stored import look
 from lossbench.presets import load
 from lossbench.spec import RunSpec, parse_loss
 from lossbench.store import Selection
@@ -26,24 +28,38 @@ NOW = START + timedelta(seconds=100)
 
 
 def write(
-    home: Home, run_id: str, loss: str, *, epochs: int, ended: str | None, pid: dict[str, object] | None = None
+    home: Home,
+    run_id: str,
+    loss: str,
+    *,
+    epochs: int,
+    ended: Status | None,
+    process: Mapping[str, object] | None = None,
+    heard: Told | None = None,
 ) -> None:
+    """Journal a run of three seconds per epoch, and tell it to `heard`."""
     spec = RunSpec(preset=load("digits-mlp"), loss=parse_loss(loss), seed=0, numbers_version=1)
-    provenance = {**processes.identity(), "device": "cpu", **(pid or {})}
+    times = [(START + timedelta(seconds=3 * epoch)).isoformat() for epoch in range(epochs + 1)]
+    begun = RunStarted(
+        run_id=run_id,
+        at=times[0],
+        key=spec.key,
+        recipe=spec.recipe,
+        spec=spec.resolved(),
+        from_epoch=0,
+        provenance={**processes.identity(), "device": "cpu", **(process or {})},
+    )
+    events: list[Event] = [begun]
+    for epoch, at in enumerate(times[1:], 1):
+        values = {"test/top1_acc": 0.5 + epoch / 100, "train/peak_mem_mib": 310.0}
+        events.append(EpochDone(run_id=run_id, at=at, metrics=EpochMetrics(epoch=epoch, values=values)))
+    if ended:
+        events.append(RunEnded(run_id=run_id, at=times[-1], status=ended))
     with Journal(home) as journal:
-        common = {"run_id": run_id, "at": START.isoformat()}
-        journal.append(
-            RunStarted(
-                **common, key=spec.key, recipe=spec.recipe, spec=spec.resolved(), from_epoch=0, provenance=provenance
-            )
-        )  # fmt: skip
-        at = START.isoformat()
-        for epoch in range(1, epochs + 1):
-            at = (START + timedelta(seconds=3 * epoch)).isoformat()
-            values = {"test/top1_acc": 0.5 + epoch / 100, "train/peak_mem_mib": 310.0}
-            journal.append(EpochDone(run_id=run_id, at=at, metrics=EpochMetrics(epoch=epoch, values=values)))
-        if ended:
-            journal.append(RunEnded(run_id=run_id, at=at, status=ended))
+        for event in events:
+            journal.append(event)
+            if heard is not None:
+                heard.take(event)
 
 
 @pytest.fixture
@@ -51,12 +67,12 @@ def watched(home: Home) -> Watched:
     write(home, "run000done", "ce", epochs=30, ended="done")
     write(home, "run00going", "adaptive", epochs=10, ended=None)
     write(home, "run00nanan", "focal:gamma=5", epochs=2, ended="diverged")
-    write(home, "run000lost", "ce-el:focus=0-0.5", epochs=4, ended=None, pid={"pid": 2**22 + 1, "pid_started": 1})
+    write(home, "run000lost", "ce-el:focus=0-0.5", epochs=4, ended=None, process={"pid": 2**22 + 1, "pid_started": 1})
     return look(home, Selection(), at=NOW, most=50)
 
 
 def test_what_runs_comes_first_and_every_state_is_counted(watched: Watched) -> None:
-    assert [live.row.status for live in watched.runs] == ["running", "lost", "diverged", "done"]
+    assert [live.status for live in watched.runs] == ["running", "lost", "diverged", "done"]
     text = frame(watched, width=160, height=20, color=False)
     assert text.startswith("00:01:40 UTC  1 running  1 lost  1 diverged  1 done")
 
@@ -126,3 +142,26 @@ def test_a_terminal_is_left_as_it_was_found(home: Home, watched: Watched) -> Non
     assert errors == b""
     assert seen.index(b"\x1b[?1049h") < seen.index(b"adaptive") < seen.rindex(b"\x1b[?1049l")
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+
+
+def test_events_tell_the_same_as_the_store(home: Home) -> None:
+    """What `run` shows of its own runs is what `watch` shows of them."""
+    heard = Told(planned=3)
+    write(home, "run000done", "ce", epochs=30, ended="done", heard=heard)
+    write(home, "run00going", "adaptive", epochs=10, ended=None, heard=heard)
+    told = heard.watched(at=NOW)
+    (going,) = told.runs
+    stored = look(home, Selection(statuses=("running",)), at=NOW, most=5).runs[0]
+    assert going == stored
+    assert dict(told.counts) == {"running": 1, "done": 1, "to come": 1}
+
+
+def test_a_resumed_run_is_timed_by_the_epochs_of_this_process() -> None:
+    heard = Told(planned=1)
+    spec = RunSpec(preset=load("digits-mlp"), loss=parse_loss("ce"), seed=0, numbers_version=1)
+    common = {"run_id": "resumed", "key": spec.key, "recipe": spec.recipe, "spec": spec.resolved(), "provenance": {}}
+    heard.take(RunStarted(**common, at=START.isoformat(), from_epoch=20))
+    assert heard.watched(at=NOW).runs[0].seconds_left is None
+    at = (START + timedelta(seconds=10)).isoformat()
+    heard.take(EpochDone(run_id="resumed", at=at, metrics=EpochMetrics(epoch=25, values={"test/top1_acc": 0.5})))
+    assert heard.watched(at=NOW).runs[0].seconds_left == pytest.approx(10)

@@ -1,10 +1,12 @@
-"""What a person sees on stderr while runs train: bars in a terminal, lines in a pipe."""
+"""What a person sees on stderr while runs train: a live screen in a terminal, lines in a pipe."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lossbench.cli.terminal import screen
 from lossbench.events import EpochDone, EpochMetrics, Event, RunEnded, RunStarted
@@ -15,7 +17,7 @@ QUIET_SECONDS = 10.0
 """In a sweep, a run that goes on prints an epoch line at most this often."""
 
 VISIBLE_RUNS = 8
-"""How many runs a terminal shows at a time; the rest are counted in the first bar."""
+"""How many runs a terminal shows at a time; the rest are counted."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,9 +44,9 @@ class _Running:
 def follow(runs: int, *, plain: bool) -> Iterator[Callable[[Event], None]]:
     """A function that shows each event of `runs` runs until the block ends."""
     if plain or not screen(sys.stderr).interactive:
-        yield _lines(every_epoch=runs == 1)
+        yield _lines(every_epoch=runs == 1, pause=QUIET_SECONDS)
         return
-    with _bars(runs) as show:
+    with _screen(runs) as show:
         yield show
 
 
@@ -60,7 +62,7 @@ def _begin(event: RunStarted) -> _Running:
     )
 
 
-def _lines(*, every_epoch: bool) -> Callable[[Event], None]:
+def _lines(*, every_epoch: bool, pause: float) -> Callable[[Event], None]:
     running: dict[str, _Running] = {}
 
     def show(event: Event) -> None:
@@ -74,7 +76,7 @@ def _lines(*, every_epoch: bool) -> Callable[[Event], None]:
                 run = running[run_id]
                 run.take(metrics)
                 now = time.monotonic()
-                if every_epoch or now - run.spoke >= QUIET_SECONDS:
+                if every_epoch or now - run.spoke >= pause:
                     run.spoke = now
                     _say(_line(run))
             case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
@@ -85,50 +87,29 @@ def _lines(*, every_epoch: bool) -> Callable[[Event], None]:
 
 
 @contextmanager
-def _bars(runs: int) -> Iterator[Callable[[Event], None]]:
+def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
+    """The runs that train now, drawn anew below the lines of those that have ended; gone when the block ends."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.live import Live
+    from rich.text import Text
 
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
-        transient=True,
-        expand=True,
-    )
-    running: dict[str, _Running] = {}
-    tasks: dict[str, TaskID] = {}
-    ended = 0
+    from lossbench.live import Told, frame
+
+    told = Told(planned=runs)
+    line = _lines(every_epoch=False, pause=math.inf)
+
+    def picture() -> Text:
+        # Asked anew each time: the terminal may have been resized.
+        now = screen(sys.stderr)
+        rows = min(now.height or 24, VISIBLE_RUNS + 4)
+        text = frame(told.watched(at=datetime.now(UTC)), width=now.width or 80, height=rows, color=now.color)
+        return Text.from_ansi(text, no_wrap=True)
 
     def show(event: Event) -> None:
-        nonlocal ended
-        match event:
-            case RunStarted(run_id=run_id):
-                running[run_id] = _begin(event)
-                if len(tasks) < VISIBLE_RUNS:
-                    tasks[run_id] = bars.add_task(
-                        running[run_id].label, total=running[run_id].epochs, completed=event.from_epoch, figures=""
-                    )
-            case EpochDone(run_id=run_id, metrics=metrics):
-                running[run_id].take(metrics)
-                if run_id in tasks:
-                    bars.update(tasks[run_id], completed=metrics.epoch, figures=running[run_id].figures)
-            case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
-                run = running.pop(run_id)
-                if run_id in tasks:
-                    bars.remove_task(tasks.pop(run_id))
-                ended += 1
-                if whole is not None:
-                    bars.update(whole, completed=ended)
-                bars.console.print(
-                    f"{_line(run)}  {status}" + (f": {reason}" if reason else ""), highlight=False, markup=False
-                )
+        told.take(event)
+        line(event)
 
-    with bars:
-        whole = bars.add_task("all runs", total=runs, figures="") if runs > 1 else None
+    with Live(console=Console(stderr=True), get_renderable=picture, refresh_per_second=2, transient=True):
         yield show
 
 

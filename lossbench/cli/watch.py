@@ -29,7 +29,8 @@ def watch(
       lossbench watch --once | head -3
     """
     from lossbench.home import find_home
-    from lossbench.live import frame, look
+    from lossbench.live import frame
+    from lossbench.live.stored import look
     from lossbench.store import Selection
 
     place = find_home(home)
