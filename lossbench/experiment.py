@@ -7,7 +7,6 @@ hole.
 
 import contextlib
 import math
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +16,11 @@ from typing import Any, Protocol
 
 import torch
 
-from lossbench import checkpoint, cohort, data, objective
+from lossbench import checkpoint, cohort, data, devices, objective
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
 from lossbench.data import Dataset
-from lossbench.errors import LossbenchError, StoreError, UsageError
+from lossbench.errors import LossbenchError, StoreError
 from lossbench.events import (
     EpochDone,
     EpochMetrics,
@@ -39,7 +38,7 @@ from lossbench.provenance import provenance
 from lossbench.spec import RunSpec
 from lossbench.trainer import Trainer
 
-__all__ = ["execute", "pick_device"]
+__all__ = ["execute"]
 
 CHECKPOINT_SHARE = 0.1
 """Checkpoints take at most this share of the time, so that epochs of milliseconds do not wait for the disk."""
@@ -82,7 +81,7 @@ def execute(
             checkpoint's); whatever goes wrong later ends the runs as `failed` and is not raised.
     """
     home.create()
-    place = pick_device(device)
+    place = devices.pick(device)
     dataset = data.load(cells[0].preset.data, data_folder)
     for spec in cells:
         objective.check(spec.loss, epochs=spec.preset.epochs, classes=dataset.classes)
@@ -98,24 +97,6 @@ def execute(
             for number, (_, members) in enumerate(together):
                 execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep)
                 yield from execution.events(dataset, place, stop, threads)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"there is no device {name!r}; write auto, cpu, cuda or cuda:1") from None
-    found = torch.cuda.device_count()
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= found):
-        raise UsageError(f"there is no device {name!r} here; this machine has the CPU and {found} CUDA devices")
-    return device
 
 
 class _Run:
@@ -251,8 +232,9 @@ class _Execution:
         """Why the runs failed, in one line."""
         if isinstance(error, LossbenchError):
             return str(error)
-        if _out_of_memory(error):
-            return f"out of memory at batch size {self.runs[0].spec.preset.batch_size}: {_memory(device)}"
+        if devices.out_of_memory(error):
+            batch_size = self.runs[0].spec.preset.batch_size
+            return f"out of memory at batch size {batch_size}: {devices.describe_memory(device)}"
         log = self.journal.path.with_suffix(".log")
         with contextlib.suppress(OSError), log.open("a") as file:
             file.write("".join(traceback.format_exception(error)))
@@ -274,17 +256,3 @@ def _default_threads(spec: RunSpec) -> int:
 
 def _still_writing(journal: Path) -> bool:
     return journal.exists() and writing(journal)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # The CPU allocator has no exception of its own.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
-
-
-def _memory(device: torch.device) -> str:
-    if device.type == "cuda":
-        total = torch.cuda.get_device_properties(device).total_memory
-        used = torch.cuda.max_memory_allocated(device)
-        return f"{used / 2**20:.0f} MiB of the {total / 2**20:.0f} MiB of {device} were in use by this run"
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"the machine has {pages / 2**20:.0f} MiB"

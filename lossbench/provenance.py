@@ -11,7 +11,7 @@ import numpy
 import torch
 
 import lossbench
-from lossbench import processes
+from lossbench import devices, processes
 
 __all__ = ["provenance"]
 
@@ -28,24 +28,13 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "numpy": numpy.__version__,
         "platform": platform.platform(),
         "device": str(device),
-        "device_name": _device_name(device),
+        "device_name": devices.name_of(device),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "command": sys.argv,
         "cwd": str(Path.cwd()),
         **processes.identity(),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        described = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        described = []
-    models = (line.partition(":")[2].strip() for line in described if line.startswith("model name"))
-    return next(models, platform.machine())
 
 
 @cache

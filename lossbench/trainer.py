@@ -5,8 +5,6 @@ a step waits for the device; sums stay there until the epoch is over.
 """
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from lossbench import data, metrics, models, schedules
+from lossbench import data, devices, metrics, models, schedules
 from lossbench.data import Dataset
 from lossbench.events import EpochMetrics
 from lossbench.objective import Objective
@@ -112,7 +110,8 @@ class Trainer:
         steps = self.objective.steps(clock)
         sums = torch.zeros(5, dtype=torch.float64, device=self.device)
         count = 0
-        self._begin_measuring()
+        devices.wait(self.device)
+        devices.begin_peak(self.device)
         began = time.perf_counter()
         self.model.train()
         with self._dropout_stream(clock.epoch):
@@ -123,7 +122,7 @@ class Trainer:
                     return None
                 sums += self._train_batch(inputs, target, steps)
                 count += len(steps)
-        self._wait_for_device()
+        devices.wait(self.device)
         trained = time.perf_counter() - began
         objective, nll, hits, gnorm_all, gnorm_last = sums
         measured = {
@@ -146,7 +145,7 @@ class Trainer:
             "train/lr": lr,
             "train/seconds": time.perf_counter() - began,
             "train/samples_per_second": rows / trained,
-            "train/peak_mem_mib": self._peak_memory(),
+            "train/peak_mem_mib": devices.peak_mib(self.device),
             **{f"loss/{knob}": value for knob, value in self.objective.values(clock).items()},
         }
 
@@ -202,22 +201,6 @@ class Trainer:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed_for(self.spec.seed, "dropout", epoch))
             yield
-
-    def _begin_measuring(self) -> None:
-        self._wait_for_device()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def _wait_for_device(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def _peak_memory(self) -> float:
-        """In MiB: the device's largest allocation of the epoch, or the process's largest resident size so far."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        # Linux counts in KiB, macOS in bytes.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> Optimizer:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from lossbench.errors import LossbenchError
 from lossbench.events import Event
 from lossbench.executors.work import Group, Settings, Stop, could_not_begin
 
@@ -20,7 +19,7 @@ class Inline:
         from lossbench.experiment import execute
 
         settings = self._settings
-        errors = []
+        errors: list[Exception] = []
         for group in groups:
             if stop():
                 break
@@ -35,6 +34,7 @@ class Inline:
                     threads=settings.threads,
                     keep=settings.keep,
                 )
-            except LossbenchError as error:
+            # Whatever it is, it is this group's; the others are trained first.
+            except Exception as error:
                 errors.append(error)
         could_not_begin(errors)

@@ -52,12 +52,15 @@ class Executor(Protocol):
         ...
 
 
-def could_not_begin(errors: Sequence[LossbenchError]) -> None:
-    """Raise what kept groups from beginning, once for all of them.
+def could_not_begin(errors: Sequence[Exception]) -> None:
+    """Raise what kept groups from beginning, once for all of them; a bug before anything that users can mend.
 
     Raises:
         LossbenchError: of the kind of the first, if there are any.
     """
-    texts = list(dict.fromkeys(map(str, errors)))
-    if texts:
-        raise type(errors[0])("\n".join(texts))
+    mendable = [error for error in errors if isinstance(error, LossbenchError)]
+    for error in errors:
+        if error not in mendable:
+            raise error
+    if mendable:
+        raise type(mendable[0])("\n".join(dict.fromkeys(map(str, mendable))))

@@ -1,0 +1,79 @@
+"""The device a run computes on: choosing it, waiting for it, and what it is called and holds."""
+
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+from lossbench.errors import UsageError
+
+__all__ = ["begin_peak", "describe_memory", "name_of", "out_of_memory", "peak_mib", "pick", "wait"]
+
+MIB = 2**20
+
+
+def pick(name: str) -> torch.device:
+    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    found = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if found else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}; write auto, cpu, cuda or cuda:1") from None
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= found):
+        raise UsageError(f"there is no device {name!r} here; this machine has the CPU and {found} CUDA devices")
+    return device
+
+
+def name_of(device: torch.device) -> str:
+    """What its maker calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        described = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        described = []
+    models = (line.partition(":")[2].strip() for line in described if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+def wait(device: torch.device) -> None:
+    """Until everything asked of it is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def begin_peak(device: torch.device) -> None:
+    """Begin to look for the largest allocation; a process's resident size cannot be begun anew."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_mib(device: torch.device) -> float:
+    """The largest allocation since `begin_peak`; on the CPU the largest resident size of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / MIB
+    # Linux counts in KiB, macOS in bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == "darwin" else 1024)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether that is what an error means; the CPU allocator has no exception of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def describe_memory(device: torch.device) -> str:
+    """How much there is, in words for an error message."""
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        return f"this run held {peak_mib(device):.0f} of the {total / MIB:.0f} MiB of {name_of(device)}"
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"the machine has {pages / MIB:.0f} MiB"
