@@ -2,16 +2,17 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 
 from lossbench.errors import StoreError, UsageError
 from lossbench.eventfiles import event_file
+from lossbench.home import Home
 from lossbench.store.queries import RunRow
 from lossbench.store.store import Store
 
@@ -19,62 +20,70 @@ __all__ = ["Format", "export"]
 
 Format = Literal["parquet", "csv", "jsonl", "tensorboard"]
 
+_EVENT_FILE = "events.out.tfevents.0.lossbench"
+
 _VECTORS = 50
 """How many times 2048 rows are in memory at once."""
 
 _CHOSEN = "run_id IN (SELECT unnest($runs))"
 
-_RUNS = (
+_RUN = (
     f"SELECT {', '.join(entry.name for entry in fields(RunRow))} FROM run WHERE {_CHOSEN} ORDER BY started_at, run_id"
 )
 
-_EPOCHS = f"SELECT run_id, epoch, split, name, value FROM epoch WHERE {_CHOSEN} ORDER BY ALL"
+_EPOCH = f"SELECT run_id, epoch, split, name, value FROM epoch WHERE {_CHOSEN} ORDER BY ALL"
 
-_PREDICTIONS = f"""
-SELECT run_id, split, epoch, label, predicted, rank, p_true, p_max FROM prediction WHERE {_CHOSEN}
-QUALIFY row_number() OVER (PARTITION BY run_id, split ORDER BY epoch DESC, time DESC) = 1 ORDER BY run_id, split
+_PREDICTION = f"""
+SELECT run_id, split, epoch, unnest(range(len(label))) AS "row", unnest(label) AS label, unnest(predicted) AS predicted,
+    unnest(rank) AS rank, unnest(p_true) AS p_true, unnest(p_max) AS p_max
+FROM (
+    SELECT * FROM prediction WHERE {_CHOSEN}
+    QUALIFY row_number() OVER (PARTITION BY run_id, split ORDER BY epoch DESC, time DESC) = 1
+)
+ORDER BY run_id, split, "row"
 """
 
+_TABLES = {"run": _RUN, "epoch": _EPOCH, "prediction": _PREDICTION}
+
 _SCALARS = f"""
-SELECT run_id, epoch, epoch_us(max(time)) / 1e6 AS seconds, split || '/' || name AS tag, arg_max(value, time)
+SELECT epoch, epoch_us(max(time)) / 1e6 AS seconds, split || '/' || name AS tag, arg_max(value, time)
 FROM metric WHERE {_CHOSEN} GROUP BY run_id, epoch, split, name
-ORDER BY run_id, epoch, tag
+ORDER BY epoch, tag
 """
 
 # On the way through pandas a NaN becomes NULL, which no stored value is. JSON has no word for either.
 _CHANGES = {
-    ("epochs", "parquet"): "* REPLACE (coalesce(value, 'nan'::DOUBLE) AS value)",
-    ("epochs", "csv"): "* REPLACE (coalesce(value, 'nan'::DOUBLE) AS value)",
-    ("epochs", "jsonl"): "* REPLACE (CASE WHEN isfinite(value) THEN value END AS value)",
-    ("runs", "csv"): "* REPLACE (array_to_string(tags, ' ') AS tags)",
+    ("epoch", "parquet"): "* REPLACE (coalesce(value, 'nan'::DOUBLE) AS value)",
+    ("epoch", "csv"): "* REPLACE (coalesce(value, 'nan'::DOUBLE) AS value)",
+    ("epoch", "jsonl"): "* REPLACE (CASE WHEN isfinite(value) THEN value END AS value)",
+    ("run", "csv"): "* REPLACE (array_to_string(tags, ' ') AS tags)",
 }
 _TIME = "TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'"
 _HOW = {"parquet": "FORMAT parquet", "csv": f"FORMAT csv, HEADER, {_TIME}", "jsonl": f"FORMAT json, {_TIME}"}
 
 
-def export(store: Store, run_ids: list[str], folder: Path, format: Format) -> list[Path]:
-    """Write these runs into a folder and give the files.
+def export(home: Home, runs: Sequence[RunRow], out: Path, form: Format) -> list[Path]:
+    """Write these runs into a new folder and give the files.
 
-    The tables are `runs`, one row per run, `epochs`, one row per run, epoch and metric, and, where rows may hold lists,
-    `predictions`.
+    The tables are those of the views `run` and `epoch`, and `prediction`, one row per run and row of a split.
 
     Raises:
-        UsageError: a file is there already.
-        StoreError: the folder cannot be written to.
+        UsageError: the folder is there already and not empty.
+        StoreError: it cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if format == "tensorboard":
-            return [_write(path, content) for path, content in _event_files(store, run_ids, folder)]
-        queries = {"runs": _RUNS, "epochs": _EPOCHS} | ({} if format == "csv" else {"predictions": _PREDICTIONS})
-        paths = {name: folder / f"{name}.{format}" for name in queries}
-        for path in paths.values():
-            _refuse_existing(path)
-        for name, path in paths.items():
-            _write_table(store, queries[name], run_ids, _CHANGES.get((name, format), "*"), path, _HOW[format])
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty; name a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        with Store.open(home) as store:
+            if form == "tensorboard":
+                return [_write(out / _folder(run) / _EVENT_FILE, _scalars(store, run)) for run in runs]
+            for name, query in _TABLES.items():
+                change = _CHANGES.get((name, form), "*")
+                _write_table(store, query, [run.run_id for run in runs], change, out / f"{name}.{form}", _HOW[form])
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
-    return list(paths.values())
+        raise StoreError(f"cannot write to {out}: {error.strerror}") from error
+    return [out / f"{name}.{form}" for name in _TABLES]
 
 
 def _write_table(store: Store, query: str, run_ids: list[str], change: str, path: Path, how: str) -> None:
@@ -96,32 +105,22 @@ def _write_table(store: Store, query: str, run_ids: list[str], change: str, path
         raise StoreError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
 
 
-def _event_files(store: Store, run_ids: list[str], folder: Path) -> Iterator[tuple[Path, bytes]]:
-    found = store.rows(_SCALARS, {"runs": run_ids})
-    for run_id, rows in groupby(found, key=lambda row: row[0]):
-        # The name of a folder; a store made by others may hold anything in its place.
-        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", run_id):
-            raise StoreError(f"{run_id!r} is no run id; the store was not written by lossbench")
-        yield folder / run_id / "events.out.tfevents.0.lossbench", event_file(_by_epoch(rows))
+def _scalars(store: Store, run: RunRow) -> bytes:
+    rows = store.rows(_SCALARS, {"runs": [run.run_id]})
+    epochs = [(epoch, list(told)) for epoch, told in groupby(rows, key=lambda row: row[0])]
+    return event_file((epoch, told[-1][1], {tag: value for *_, tag, value in told}) for epoch, told in epochs)
 
 
-def _by_epoch(rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, float, dict[str, float]]]:
-    for epoch, told in groupby(rows, key=lambda row: row[1]):
-        lines = list(told)
-        yield epoch, lines[-1][2], {tag: value for *_, tag, value in lines}
+def _folder(run: RunRow) -> str:
+    """What TensorBoard calls the run; whatever the names hold, one folder and no way out of it."""
+    name = f"{run.preset}_{run.loss}_seed{run.seed}_{run.run_id}"
+    return re.sub(r"^[.-]+", "", re.sub(r"[^A-Za-z0-9_.=+,-]+", "-", name))[:200]
 
 
 def _write(path: Path, content: bytes) -> Path:
-    _refuse_existing(path)
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_bytes(content)
-    return draft.replace(path)
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise UsageError(f"{path} exists already; name another folder")
+    path.parent.mkdir()
+    path.write_bytes(content)
+    return path
 
 
 def _quoted(path: Path) -> str:

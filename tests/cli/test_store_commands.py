@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from lossbench.errors import ExitCode
+from lossbench.eventfiles import checksum
 from lossbench.home import Home
-from lossbench.store.export import _checksum
 from tests.cli.conftest import Lossbench
 from tests.store.conftest import Teller, a_spec
 
@@ -92,8 +92,8 @@ def records(path: Path) -> list[bytes]:
     raw, found = path.read_bytes(), []
     while raw:
         (length,) = struct.unpack("<Q", raw[:8])
-        assert raw[8:12] == _checksum(raw[:8])
-        assert raw[12 + length : 16 + length] == _checksum(raw[12 : 12 + length])
+        assert raw[8:12] == checksum(raw[:8])
+        assert raw[12 + length : 16 + length] == checksum(raw[12 : 12 + length])
         found.append(raw[12 : 12 + length])
         raw = raw[16 + length :]
     return found
@@ -117,7 +117,7 @@ def test_tensorboard_files_are_records_of_events_in_a_folder_per_run(
 def test_the_checksum_is_crc_32c_with_the_mask_of_the_format() -> None:
     # RFC 3720, B.4: the CRC-32C of 32 bytes of zeros is 0x8a9136aa.
     crc = 0x8A9136AA
-    assert _checksum(bytes(32)) == struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    assert checksum(bytes(32)) == struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def test_an_export_overwrites_nothing_and_needs_runs(filled: Home, lossbench: Lossbench, tmp_path: Path) -> None:
