@@ -58,6 +58,8 @@ class Loss:
     """Value and gradient weight over p_y, for the losses that depend on it alone."""
     mixture: Mixture | None = None
     """Weights of cross entropy and expectation loss, for the losses that are a sum of these two and nothing else."""
+    broadcasts: bool = True
+    """Whether a numeric knob may come as one value per sample [N]; a user's function need not be written for that."""
     ill_posed: tuple[str, ...] = ()
     """Knobs that would be learned by making the loss small instead of the model good."""
     fewest_classes: int = 2

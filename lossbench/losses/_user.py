@@ -67,6 +67,7 @@ def load(name: str, code: str) -> Loss:
         steps=(function,),
         knobs=_knobs(name, function),
         family="softmax",
+        broadcasts=False,
         doc=inspect.getdoc(function) or "",
     )
 

@@ -177,8 +177,9 @@ class CohortObjective(nn.Module):
         rows = logits.shape[1]
         part = logits.contiguous().requires_grad_(gradients)
         with torch.set_grad_enabled(gradients):
+            per_sample = group.entry.broadcasts
             knobs = {
-                knob: value if knob in group.shared else value.expand(-1, rows).flatten()
+                knob: value if knob in group.shared else value.expand(-1, rows).flatten() if per_sample else value[0, 0]
                 for knob, value in self._fed(group).items()
             }
             function = losses.per_sample(group.entry, group.entry.steps[step], knobs)

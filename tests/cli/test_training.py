@@ -147,3 +147,23 @@ def test_durations(text: str | None, seconds: float | None) -> None:
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_duration(text)
+
+
+def test_a_loss_of_ones_own_trains_beside_the_catalogue(lossbench: Lossbench, tmp_path: Path) -> None:
+    mine = tmp_path / "my_loss.py"
+    mine.write_text(
+        "import torch.nn.functional as F\n\n"
+        "def tempered(logits, target, *, temperature=1.5):\n"
+        "    return F.cross_entropy(logits / temperature, target, reduction='none')\n"
+    )
+    spellings = ("", ":temperature=2", ":temperature=1~2", ":temperature=learned(1.5)", ":temperature=1")
+    wanted = [text for spelling in spellings for text in ("--loss", f"{mine}:tempered{spelling}")]
+    ended = lossbench("sweep", *SHORT, "--loss", "ce", *wanted, "--seeds", 2)
+    assert ended.code == 0, ended.err
+    rows = json.loads(lossbench("ls", "--format", "json").out)["rows"]
+    assert [row["status"] for row in rows] == ["done"] * 12
+    query = "select loss, value from run join final using (run_id) where split = 'test' and name = 'nll' and seed = 0"
+    nll = {row["loss"]: row["value"] for row in json.loads(lossbench("sql", query, "-f", "json").out)["rows"]}
+    (tempered_at_one,) = (value for loss, value in nll.items() if loss.endswith(":temperature=1"))
+    assert tempered_at_one == pytest.approx(nll["ce"], rel=1e-4)
+    assert len(set(nll.values())) >= 5
