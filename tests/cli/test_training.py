@@ -119,7 +119,7 @@ def test_bad_input_is_one_clear_line(
 def test_every_mistake_of_a_preset_file_is_listed_at_once(lossbench: Lossbench, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text(
-        'epoch = 3\nbatch_size = 0\n'
+        "epoch = 3\nbatch_size = 0\n"
         '[data]\nname = "digits"\n[model]\nname = "mlp"\n[optimizer]\nname = "sdg"\nlr = -1\n'
     )
     ended = lossbench("run", mine)
@@ -162,7 +162,9 @@ def test_a_loss_of_ones_own_trains_beside_the_catalogue(lossbench: Lossbench, tm
     assert ended.code == 0, ended.err
     rows = json.loads(lossbench("ls", "--format", "json").out)["rows"]
     assert [row["status"] for row in rows] == ["done"] * 12
-    query = "select loss, value from run join final using (run_id) where split = 'test' and name = 'nll' and seed = 0"
+    query = (
+        "select loss, value from run join final using (run_id) where final.name = 'nll' and split = 'test' and seed = 0"
+    )
     nll = {row["loss"]: row["value"] for row in json.loads(lossbench("sql", query, "-f", "json").out)["rows"]}
     (tempered_at_one,) = (value for loss, value in nll.items() if loss.endswith(":temperature=1"))
     assert tempered_at_one == pytest.approx(nll["ce"], rel=1e-4)
