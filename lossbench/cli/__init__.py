@@ -2,9 +2,11 @@
 
 from lossbench.cli import (
     aa,
+    claims,
     compare,
     data,
     diff,
+    doctor,
     exchange,
     losses,
     ls,
@@ -27,9 +29,11 @@ from lossbench.cli.app import app, main
 __all__ = [
     "aa",
     "app",
+    "claims",
     "compare",
     "data",
     "diff",
+    "doctor",
     "exchange",
     "losses",
     "ls",

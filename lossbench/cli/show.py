@@ -42,7 +42,9 @@ def show_run(
         detail = queries.run(store, run)
     picked = {"config": config, "metrics": metrics, "env": env, "log": log}
     parts = [part for part in queries.PARTS if picked[part]] or ([] if diff else list(queries.PARTS))
-    found = [(part, name, value) for part in parts for name, value in queries.facts(detail, part)]
+    found: list[tuple[str, str, Any]] = [
+        (part, name, value) for part in parts for name, value in queries.facts(detail, part)
+    ]
     if diff:
         found += [("diff", name, value) for name, value in _departures(detail)]
     show(_table(detail, found, exact=format in ("json", "jsonl", "csv")), format)
