@@ -80,7 +80,7 @@ FIGURES = {
         panels=one_panel(
             Cells(values=array([[1, 2, NAN], [4, 3, 0]])),
             x=Axis(title="lr", names=("0.01", "0.1", "1")),
-            y=Axis(title="momentum", names=("0", "0.9")),
+            y=Axis(title="momentum", names=("0", LONG)),
         ),
     ),
     "log": Figure(

@@ -120,6 +120,7 @@ class Cells:
     values: Array
     digits: int = 2
     higher_is_better: bool = True
+    mark_best: bool = True
 
 
 Mark = Line | Points | Box | Bars | Span | Rule | Cells

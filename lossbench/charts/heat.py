@@ -12,13 +12,14 @@ _RAMP = (17, 18, 19, 25, 31, 37, 71, 107, 143, 179)
 
 def heat_map(panel: Panel, cells: Cells, width: int, color: bool) -> list[str]:
     """Rows of the grid in `width` characters, in blocks of columns where they do not all fit side by side."""
-    values = cells.values
-    shown = [["-" if np.isnan(value) else f"{value:.{cells.digits}f}" for value in row] for row in values]
-    known = values[~np.isnan(values)]
-    best = (known.max() if cells.higher_is_better else known.min()) if len(known) else np.nan
-    worst = (known.min() if cells.higher_is_better else known.max()) if len(known) else np.nan
+    values, known = cells.values, cells.values[~np.isnan(cells.values)]
+    worst, best = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+    if not cells.higher_is_better:
+        worst, best = best, worst
+    star = best if cells.mark_best else np.nan
+    shown = [[_text(float(value), cells.digits, float(star)) for value in row] for row in values]
     margin = max([len(name) for name in panel.y.names] + [len(panel.y.label)])
-    size = max([len(name) for name in panel.x.names] + [len(text) for row in shown for text in row]) + 3
+    size = max([len(name) for name in panel.x.names] + [len(text) for row in shown for text in row]) + 2
     across = max(1, (width - margin) // size)
     lines = []
     for first in range(0, values.shape[1], across):
@@ -32,8 +33,12 @@ def heat_map(panel: Panel, cells: Cells, width: int, color: bool) -> list[str]:
     return lines
 
 
+def _text(value: float, digits: int, star: float) -> str:
+    return "- " if np.isnan(value) else f"{value:.{digits}f}" + ("*" if value == star else " ")
+
+
 def _cell(text: str, value: float, best: float, worst: float, size: int, color: bool) -> str:
-    padded = (text + ("*" if value == best else " ")).rjust(size)
+    padded = text.rjust(size)
     if not color or np.isnan(value):
         return padded
     share = 1.0 if best == worst else (value - worst) / (best - worst)

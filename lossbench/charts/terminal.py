@@ -42,15 +42,15 @@ def _panels_across(count: int, width: int, room: int) -> int:
 
 def _panel(panel: Panel, width: int, height: int, color: bool) -> list[str]:
     heading = [_bold(line, color) for line in _fold(panel.title, width)] if panel.title else []
-    for mark in panel.marks:
-        if isinstance(mark, Cells):
-            return heading + heat_map(panel, mark, width, color)
-    heading += _fold(panel.y.label, width) if panel.y.label else []
     names = panel.y.names
     if max(map(len, names), default=0) > 0.45 * width:
         for number, name in enumerate(names, 1):
             heading += _fold(f"{number} {name}", width)
         panel = replace(panel, y=replace(panel.y, names=tuple(str(number) for number in range(1, len(names) + 1))))
+    for mark in panel.marks:
+        if isinstance(mark, Cells):
+            return heading + heat_map(panel, mark, width, color)
+    heading += _fold(panel.y.label, width) if panel.y.label else []
     return heading + Canvas(panel, width, max(_LEAST_HEIGHT - 1, height - len(heading))).lines(color)
 
 

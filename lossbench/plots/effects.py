@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossbench.charts import Axis, Figure, Line, Panel, Points, Rule, Span
-from lossbench.charts.figure import array
+from lossbench.charts import Axis, Cells, Figure, Line, Panel, Points, Rule, Span
 from lossbench.compare import Comparison, Ranking, compare_losses
 from lossbench.errors import NothingFound
 from lossbench.plots.request import Request, difference_unit
@@ -52,7 +51,7 @@ def draw_forest(store: Store, request: Request) -> Figure:
 def draw_critical_difference(store: Store, request: Request) -> Figure:
     """Mean ranks over presets; bars join losses that the Nemenyi test does not tell apart."""
     ranking = _ranking(_compared(store, request))
-    order = np.argsort(ranking.mean_ranks)
+    order = np.argsort(ranking.mean_ranks, kind="stable")
     names = [f"{ranking.losses[index]}  {ranking.mean_ranks[index]:.2f}" for index in order]
     ranks = np.array([ranking.mean_ranks[index] for index in order])
     rank_of = dict(zip(ranking.losses, ranking.mean_ranks, strict=True))
@@ -81,7 +80,8 @@ def draw_critical_difference(store: Store, request: Request) -> Figure:
 def draw_profile(store: Store, request: Request) -> Figure:
     """Dolan-More profiles: the share of presets on which a loss comes within a factor of the best."""
     ranking = _ranking(_compared(store, request))
-    last = max(steps[-1][0] for steps in ranking.error_profiles)
+    # A little past the last step, so that every curve is seen to arrive.
+    last = 1 + 1.05 * (max(steps[-1][0] for steps in ranking.error_profiles) - 1)
     marks = []
     for index, steps in enumerate(ranking.error_profiles):
         # From (1, 0) up: a loss that is nowhere best begins at zero.
@@ -104,21 +104,25 @@ def draw_profile(store: Store, request: Request) -> Figure:
 
 
 def draw_ranks(store: Store, request: Request) -> Figure:
-    """The rank of every loss on every preset, and its mean rank."""
+    """On how many presets a loss takes each rank."""
     found = _compared(store, request)
     ranking = _ranking(found)
-    order = np.argsort(ranking.mean_ranks)
-    names = tuple(f"{ranking.losses[index]}  mean {ranking.mean_ranks[index]:.2f}" for index in order)
-    marks = []
-    for row, index in enumerate(order):
-        own = array([ranks[ranking.losses[index]] for ranks in _preset_ranks(found, ranking.losses)])
-        marks.append(Points(series=int(index), x=own, y=np.full(len(own), float(row))))
-    x = Axis(title="rank on a preset, 1 is best", limits=(1.0, float(len(ranking.losses))))
+    order = np.argsort(ranking.mean_ranks, kind="stable")
+    per_preset = _preset_ranks(found, ranking.losses)
+    places = sorted({rank for ranks in per_preset for rank in ranks.values()})
+    counts = np.array(
+        [[sum(ranks[ranking.losses[index]] == place for ranks in per_preset) for place in places] for index in order],
+        dtype=np.float64,
+    )
+    panel = Panel(
+        x=Axis(title="rank, 1 is best", names=tuple(f"{place:g}" for place in places)),
+        y=Axis(title="loss", names=tuple(f"{ranking.losses[i]}  mean {ranking.mean_ranks[i]:.2f}" for i in order)),
+        marks=(Cells(values=np.where(counts > 0, counts, np.nan), digits=0, mark_best=False),),
+    )
     return Figure(
-        title=f"ranks of {len(ranking.losses)} losses on {ranking.presets} presets",
-        panels=(Panel(x=x, y=Axis(title="", names=names), marks=tuple(marks)),),
-        series=("",) * len(ranking.losses),
-        caption="one point per preset, ranks of the means over seeds, ties share their average rank",
+        title=f"number of presets per rank, {len(ranking.losses)} losses on {ranking.presets} presets",
+        panels=(panel,),
+        caption="ranks of the means over seeds; ties share their average rank",
     )
 
 
