@@ -82,12 +82,16 @@ def mcnemar_p(gained: int, lost: int) -> float:
 
 def largest_discordance(net: int, alpha: float = 0.05) -> int:
     """The most rows two models may disagree on while a net gain of `net` rows keeps McNemar's p below alpha, or 0."""
-    found = 0
-    discordant = net
-    while mcnemar_p((discordant + net) // 2, (discordant - net) // 2) < alpha:
-        found = discordant
-        discordant += 2
-    return found
+    # With b = net + c the p grows with c, so the last c below alpha is found by doubling and halving.
+    if not mcnemar_p(net, 0) < alpha:
+        return 0
+    low, high = 0, 1
+    while mcnemar_p(net + high, high) < alpha:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if mcnemar_p(net + middle, middle) < alpha else (low, middle)
+    return net + 2 * low
 
 
 def seed_sd(error: float, rows: int) -> float:

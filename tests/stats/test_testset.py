@@ -72,6 +72,10 @@ def test_fourteen_images_net():
     )
     assert largest_discordance(14) == 44
     assert largest_discordance(5) == 0
+    net = 300
+    limit = largest_discordance(net)
+    halves = [((d + net) // 2, (d - net) // 2) for d in (limit, limit + 2)]
+    assert mcnemar_p(*halves[0]) < 0.05 <= mcnemar_p(*halves[1])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""`lossbench claims`: what papers report, what their numbers allow, and what our runs say."""
+
+from typing import Annotated
+
+import typer
+
+from lossbench.cli import terminal
+from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.errors import UsageError
+
+claims_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app.add_typer(claims_app, name="claims")
+
+PaperArgument = Annotated[str, typer.Argument(metavar="ID", help="An arXiv number, such as 2501.13709.")]
+
+
+@claims_app.callback()
+def claims(context: typer.Context, format: FormatOption = "table") -> None:
+    """List the papers whose figures are kept with the presets and suites.
+
+    \b
+    Examples:
+      lossbench claims
+      lossbench claims show 2501.13709
+      lossbench claims run 2501.13709
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from lossbench.compare.claims import papers
+    from lossbench.render.claims import papers_table
+
+    show(papers_table(papers()), format)
+
+
+@claims_app.command("show")
+def show_claims(name: PaperArgument, home: HomeOption = None, format: FormatOption = "table") -> None:
+    """Print what a paper says, what its seeds and test set allow, and the measured difference where runs exist.
+
+    \b
+    Examples:
+      lossbench claims show 2507.10574
+      lossbench claims show 2109.05635 --format csv
+    """
+    from lossbench import render
+    from lossbench.compare.claims import measured, paper
+    from lossbench.render.claims import paper_document
+
+    found = paper(name)
+    with reading(home) as store:
+        ours = measured(store, found.claims)
+    screen = terminal.screen()
+    terminal.emit(render.document(paper_document(found, ours), format, width=screen.width, color=screen.color))
+
+
+@claims_app.command("run")
+def run_claims(name: PaperArgument, home: HomeOption = None, format: FormatOption = "table") -> None:
+    """Plan the sweeps that test a paper's claims, and name the commands that carry them out.
+
+    \b
+    Examples:
+      lossbench claims run 2501.13709
+    """
+    from lossbench.cli.sweep import sweep
+    from lossbench.compare.claims import paper
+
+    suites = paper(name).suites
+    if not suites:
+        raise UsageError(f"no suite tests the claims of {name}")
+    for suite in suites:
+        terminal.note(f"`lossbench sweep suite:{suite}` carries out this plan")
+        sweep([f"suite:{suite}"], dry_run=True, home=home, format=format)
