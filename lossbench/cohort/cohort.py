@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 import torch
@@ -166,13 +166,21 @@ class Cohort:
 
 
 def _parts(specs: Sequence[RunSpec], widths: Sequence[int], dtype: torch.dtype) -> list[list[int]]:
-    """Members by program: alike in the number of steps per batch, sorted by seed, as many as fit into the cache."""
+    """Members by program: alike in steps per batch, as many of each seed, together fitting into the cache."""
     weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
     most = max(1, CACHE_BYTES // (2 * weights * dtype.itemsize))
-    by_steps: dict[int, list[int]] = {}
-    for member in sorted(range(len(specs)), key=lambda member: specs[member].seed):
-        by_steps.setdefault(len(losses.find(specs[member].loss).steps), []).append(member)
-    return [part for members in by_steps.values() for part in evenly(members, most)]
+    by_seed: dict[tuple[int, int], list[int]] = {}
+    for member, spec in enumerate(specs):
+        by_seed.setdefault((len(losses.find(spec.loss).steps), spec.seed), []).append(member)
+    alike: dict[tuple[int, int], list[list[int]]] = {}
+    for (steps, _), members in sorted(by_seed.items()):
+        for part in evenly(members, most):
+            alike.setdefault((steps, len(part)), []).append(part)
+    return [
+        list(chain.from_iterable(parts))
+        for (_, size), seeds in alike.items()
+        for parts in evenly(seeds, max(1, most // size))
+    ]
 
 
 def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:

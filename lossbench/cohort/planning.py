@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from lossbench import models
 from lossbench.spec import RunSpec
 
 __all__ = ["LARGEST", "accepts", "evenly", "plan"]
+
+T = TypeVar("T")
 
 LARGEST = 216
 """Members beyond which a larger cohort gains nothing more, even of the smallest networks."""
@@ -48,7 +50,7 @@ def _common(spec: RunSpec) -> tuple[Any, ...]:
     return (preset, spec.numbers_version)
 
 
-def evenly(places: Sequence[int], largest: int) -> list[list[int]]:
+def evenly(places: Sequence[T], largest: int) -> list[list[T]]:
     """Cut a list into the fewest parts of at most `largest`, as equal as can be."""
     count = -(-len(places) // largest)
     ends = [len(places) * part // count for part in range(count + 1)]

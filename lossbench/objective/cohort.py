@@ -82,32 +82,49 @@ class CohortObjective(nn.Module):
         """
         return self._evaluate(logits, target, clock, step, gradients=True)
 
-    @torch.no_grad()
+    def kinds(self, clock: Clock, dtype: torch.dtype) -> Kinds:
+        """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
+        address = (clock, dtype, self.raw.device)
+        if self._latest is None or self._latest[0] != address:
+            kinds: dict[Any, list[int]] = {}
+            for run, (_, entry, sources) in enumerate(self._bound):
+                kinds.setdefault(kind_of(entry, sources, clock, run), []).append(run)
+            groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
+            self._latest = (address, kinds_of(groups, len(self._bound)))
+        return self._latest[1]
+
     def differentiate(
-        self, scores: Scores, labels: Tensor, target: Tensor, clock: Clock, *, step: int = 0, gradients: bool = True
+        self,
+        scores: Scores,
+        labels: Tensor,
+        kinds: Kinds,
+        *,
+        step: int = 0,
+        out: Tensor,
+        gradients: bool = True,
     ) -> Tensor:
-        """`losses_and_gradient` for logits that stand in `scores`, where the gradient [C, R, B] replaces the residual.
+        """`losses_and_gradient` for logits that stand in `scores`; to be called where autograd is off.
 
         Args:
             scores: logits of all runs.
             labels: `scores.labels(target)`.
-            target: class indices [R, B].
+            out: takes the gradient [C, ..., B], the axes between making up the runs.
         Returns:
             Losses [R, B].
         """
-        kinds = self._kinds(clock, scores.logits.dtype)
-        rows = target.shape[1]
         true = scores.softmax(labels)
+        rows = true.log_p.shape[1]
         if kinds.curved:
             values, weights = self._curved(kinds, true, gradients)
-            scores.residual.mul_(weights.mul_(1 / rows))
+            weights = weights * (1 / rows)
         else:
-            values = torch.empty_like(true.log_p)
+            values, weights = torch.empty_like(true.log_p), torch.empty_like(true.log_p)
         for group in kinds.others:
-            logits = scores.logits[:, group.runs].permute(1, 2, 0)
-            value, gradient = self._general(group, logits, target[group.runs], step, gradients)
-            values[group.runs] = value
+            logits, target = scores.logits[:, group.runs].permute(1, 2, 0), scores.target(labels)[group.runs]
+            value, gradient = self._general(group, logits, target, step, gradients)
+            values[group.runs], weights[group.runs] = value, 1.0
             scores.residual[:, group.runs] = gradient.permute(2, 0, 1)
+        torch.mul(scores.residual.view(out.shape), weights.view(out.shape[1:]), out=out)
         return values
 
     def values(self, clock: Clock) -> list[dict[str, float]]:
@@ -120,7 +137,7 @@ class CohortObjective(nn.Module):
             }
             for _, _, sources in self._bound
         ]
-        kinds = self._kinds(clock, torch.float64)
+        kinds = self.kinds(clock, torch.float64)
         for group in (*kinds.curved, *kinds.others):
             for knob, value in self._learned_values(group, torch.float64).items():
                 for run, number in zip(group.runs.tolist(), value.tolist(), strict=True):
@@ -136,39 +153,50 @@ class CohortObjective(nn.Module):
                     row[column] = source.lr
         return rates
 
+    @torch.no_grad()
     def _evaluate(
         self, logits: Tensor, target: Tensor, clock: Clock, step: int, *, gradients: bool
     ) -> tuple[Tensor, Tensor]:
         logits = logits.detach()
         if logits.dtype in (torch.bfloat16, torch.float16):
             logits = logits.float()
-        target = target.expand(logits.shape[:2])
         scores = Scores(*logits.shape, dtype=logits.dtype, device=logits.device)
         scores.logits.copy_(logits.permute(2, 0, 1))
-        values = self.differentiate(scores, scores.labels(target), target, clock, step=step, gradients=gradients)
-        return values, scores.residual.permute(1, 2, 0)
+        labels = scores.labels(target.expand(logits.shape[:2]))
+        gradient = torch.empty_like(scores.logits)
+        kinds = self.kinds(clock, logits.dtype)
+        values = self.differentiate(scores, labels, kinds, step=step, out=gradient, gradients=gradients)
+        return values, gradient.permute(1, 2, 0)
 
     def _curved(self, kinds: Kinds, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
         """Loss and gradient weight [R, B] of the runs whose loss depends on p_y alone; arbitrary for the others."""
+        if kinds.order is None and len(kinds.curved) == 1:
+            return self._curve(kinds.curved[0], true, gradients)
         log_p, not_p = true
         if kinds.order is not None:
             log_p, not_p = log_p.index_select(0, kinds.order), not_p.index_select(0, kinds.order)
-        values, weights = [], []
         parts = zip(torch.split(log_p, kinds.sizes), torch.split(not_p, kinds.sizes), strict=True)
-        for group, part in zip(kinds.curved, parts, strict=True):
-            assert group.curve is not None
-            with torch.set_grad_enabled(gradients and bool(group.learned)):
-                value, weight = group.curve(TrueClass(*part), **self._fed(group))
-                if value.requires_grad:
-                    torch.autograd.backward(value.sum() / value.shape[1])
-            values.append(value.detach())
-            weights.append(
-                weight.detach().expand_as(value) if isinstance(weight, Tensor) else torch.full_like(part[0], weight)
-            )
-        value, weight = torch.cat(values), torch.cat(weights)
+        found = [
+            self._curve(group, TrueClass(*part), gradients) for group, part in zip(kinds.curved, parts, strict=True)
+        ]
+        value, weight = (torch.cat(each) for each in zip(*found, strict=True))
         if kinds.places is not None:
             value, weight = value.index_select(0, kinds.places), weight.index_select(0, kinds.places)
         return value, weight
+
+    def _curve(self, group: Group, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
+        """Loss and gradient weight [r, B] of one group; learned knobs' gradients add to `raw`."""
+        assert group.curve is not None
+        if group.learned and gradients:
+            with torch.enable_grad():
+                value, weight = group.curve(true, **self._fed(group))
+                torch.autograd.backward(value.sum() / value.shape[1])
+            value = value.detach()
+        else:
+            value, weight = group.curve(true, **self._fed(group))
+        if not isinstance(weight, Tensor):
+            return value, torch.full_like(value, weight)
+        return value, weight.detach().expand_as(value)
 
     def _general(
         self, group: Group, logits: Tensor, target: Tensor, step: int, gradients: bool
@@ -199,17 +227,6 @@ class CohortObjective(nn.Module):
     def _learned_values(self, group: Group, dtype: torch.dtype) -> dict[str, Tensor]:
         raws = {knob: self.raw[group.runs, column].to(dtype) for column, knob in enumerate(group.learned)}
         return losses.values_of(raws, group.learned, group.totals.to(dtype)) if raws else {}
-
-    def _kinds(self, clock: Clock, dtype: torch.dtype) -> Kinds:
-        """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
-        address = (clock, dtype, self.raw.device)
-        if self._latest is None or self._latest[0] != address:
-            kinds: dict[Any, list[int]] = {}
-            for run, (_, entry, sources) in enumerate(self._bound):
-                kinds.setdefault(kind_of(entry, sources, clock, run), []).append(run)
-            groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
-            self._latest = (address, kinds_of(groups, len(self._bound)))
-        return self._latest[1]
 
     def _group(self, runs: list[int], clock: Clock, dtype: torch.dtype) -> Group:
         _, entry, first = self._bound[runs[0]]

@@ -35,6 +35,10 @@ class Scores:
         """Class indices [..., R, B] in the form `softmax` takes them [..., 1, N]."""
         return pad(target.flatten(-2), (0, self._log_p.shape[1] - self._count)).unsqueeze(-2)
 
+    def target(self, labels: Tensor) -> Tensor:
+        """Class indices [R, B] of `labels(target)`."""
+        return labels[0, : self._count].view(self._seen.log_p.shape)
+
     def softmax(self, labels: Tensor) -> TrueClass:
         """The true class of every row [R, B], as `lossbench.losses.true_class_and_residual` defines it."""
         residual, log_p, not_p, scratch = self._residual, self._log_p, self._not_p, self._scratch
