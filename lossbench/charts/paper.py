@@ -137,7 +137,7 @@ def _draw(mark: Mark, panel: Panel, axes: "Axes") -> None:
 def _heat(cells: Cells, x: Axis, y: Axis, axes: "Axes") -> None:
     axes.imshow(cells.values, cmap="viridis" if cells.higher_is_better else "viridis_r", aspect="auto")
     axes.set_xticks(range(len(x.names)), x.names)
-    axes.set_yticks(range(len(y.names)), y.names)
+    axes.set_yticks(range(len(y.names)), ["\n".join(_folded(name)) for name in y.names])
     axes.grid(False)
     for (i, j), value in np.ndenumerate(cells.values):
         text = "-" if np.isnan(value) else f"{value:.{cells.digits}f}"
