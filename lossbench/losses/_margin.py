@@ -11,6 +11,7 @@ Numerics: 1 - p_y is the sum of the other classes' probabilities and log p_y = l
 both keep their relative precision as p_y tends to 1 and as it tends to 0. No term is clamped or padded.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -45,6 +46,13 @@ class TrueClass(NamedTuple):
         """-log(p_y) / (1 - p_y), which tends to 1 as p_y does."""
         return (self.ce / self.not_p).nan_to_num(nan=1.0)
 
+    def mixed(self, alpha: Number, beta: Number) -> tuple[Tensor, Number]:
+        """Value and weight of alpha (-log p_y) + beta (1 - p_y)."""
+        if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
+            return alpha * self.ce + beta * self.not_p, alpha + beta * self.p
+        # The same with fewer kernels, which is what small batches wait for.
+        return torch.sub(beta * self.not_p, self.log_p, alpha=alpha), alpha + beta * self.p
+
 
 Curve = Callable[..., tuple[Tensor, Number]]
 """A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
@@ -66,9 +74,22 @@ def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping
     Returns:
         Loss per sample [N].
     """
-    columns = tuple(value.unsqueeze(-1) if isinstance(value, Tensor) else value for value in knobs.values())
-    value: Tensor = _TrueClassLoss.apply(logits, target, curve, tuple(knobs), *columns)
+    fixed = {knob: value for knob, value in knobs.items() if not isinstance(value, Tensor)}
+    varied = {knob: value.unsqueeze(-1) for knob, value in knobs.items() if isinstance(value, Tensor)}
+    bound = functools.partial(curve, **fixed)
+    value: Tensor = _TrueClassLoss.apply(logits, target, bound, tuple(varied), *varied.values())
     return value
+
+
+def bound_loss(curve: Curve, knobs: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
+    """`true_class_loss` with knobs of which none is a tensor, bound once: on small batches each call counts."""
+    bound = functools.partial(curve, **knobs)
+
+    def function(logits: Tensor, target: Tensor) -> Tensor:
+        value: Tensor = _TrueClassLoss.apply(logits, target, bound, ())
+        return value
+
+    return function
 
 
 def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tuple[TrueClass, Tensor]:
@@ -80,29 +101,28 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
     index = target.unsqueeze(dim)
     log_p = probabilities.gather(dim, index)
     probabilities.exp_()
-    not_p = probabilities.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
+    not_p = probabilities.scatter_(dim, index, torch.zeros_like(log_p)).sum(dim, keepdim=True)
     true = TrueClass(logsigmoid(log_p - not_p.log()), not_p)
     return true, probabilities.scatter_(dim, index, -not_p)
 
 
 class _TrueClassLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve, names: tuple[str, ...], *knobs: Any) -> Tensor:
-        true, residual = true_class_and_residual(logits, target)
-        ctx.learned = any(ctx.needs_input_grad[4:])
-        if ctx.learned:
-            with torch.enable_grad():
-                knobs = tuple(
-                    knob.detach().requires_grad_() if needed else knob
-                    for knob, needed in zip(knobs, ctx.needs_input_grad[4:], strict=True)
-                )
-                value, weight = curve(true, **dict(zip(names, knobs, strict=True)))
-            ctx.value, ctx.knobs = value, knobs
-            value, weight = value.detach(), weight.detach() if isinstance(weight, Tensor) else weight
-        else:
-            value, weight = curve(true, **dict(zip(names, knobs, strict=True)))
-        ctx.residual, ctx.weight = residual, weight
-        return value.squeeze(-1)
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, curve: Curve, names: tuple[str, ...], *knobs: Tensor
+    ) -> Tensor:
+        true, ctx.residual = true_class_and_residual(logits, target)
+        ctx.learned = ()
+        if not names:
+            value, ctx.weight = curve(true)
+            return value.squeeze(-1)
+        ctx.learned = tuple(place for place, knob in enumerate(knobs) if knob.requires_grad)
+        with torch.set_grad_enabled(bool(ctx.learned)):
+            leaves = tuple(knob.detach().requires_grad_(knob.requires_grad) for knob in knobs)
+            value, weight = curve(true, **dict(zip(names, leaves, strict=True)))
+        ctx.value, ctx.leaves = value, leaves
+        ctx.weight = weight.detach() if isinstance(weight, Tensor) else weight
+        return value.detach().squeeze(-1)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -111,12 +131,13 @@ class _TrueClassLoss(torch.autograd.Function):
         if residual is None:
             raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
         upstream = upstream.unsqueeze(-1)
-        learned: dict[int, Tensor] = {}
-        if ctx.learned:
-            wanted = [place for place, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
-            leaves = [ctx.knobs[place] for place in wanted]
-            found = torch.autograd.grad(ctx.value, leaves, upstream, allow_unused=True)
-            learned = {place: each for place, each in zip(wanted, found, strict=True) if each is not None}
         # The buffer is as large as the logits: it is turned into the gradient in place and given away.
         gradient = residual.mul_(upstream * ctx.weight)
-        return (gradient, None, None, None, *(learned.get(place) for place in range(len(ctx.needs_input_grad) - 4)))
+        slopes: list[Tensor | None] = [None] * (len(ctx.needs_input_grad) - 4)
+        if ctx.learned:
+            leaves = [ctx.leaves[place] for place in ctx.learned]
+            for place, slope in zip(
+                ctx.learned, torch.autograd.grad(ctx.value, leaves, upstream, allow_unused=True), strict=True
+            ):
+                slopes[place] = slope
+        return gradient, None, None, None, *slopes

@@ -9,6 +9,7 @@ from torch import Tensor
 from lossbench.errors import UsageError, unknown
 from lossbench.losses import _user
 from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source, Whole, refine
+from lossbench.losses._margin import bound_loss
 from lossbench.losses._registry import Loss, LossFunction, catalogue, get
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef, parse_loss
@@ -136,6 +137,9 @@ def value_at(source: Fixed | Scheduled, clock: Clock) -> float | bool | str | No
 
 def per_sample(entry: Loss, step: LossFunction, values: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
     """A step with its knobs filled in, computing in float32 or wider and taking indices or class shares as target."""
+
+    if entry.curve is not None and not any(isinstance(value, Tensor) for value in values.values()):
+        step, values = bound_loss(entry.curve, values), {}
 
     def function(logits: Tensor, target: Tensor) -> Tensor:
         if logits.dtype in (torch.bfloat16, torch.float16):

@@ -77,7 +77,7 @@ def mix_ent(
     """
     straight = beta1 / log(base1)
     swapped = -(beta2 * log(eps) / log(base2))
-    return straight * true.ce + swapped * true.not_p, straight + swapped * true.p
+    return true.mixed(straight, swapped)
 
 
 @loss("confidence-penalty", cites=("arXiv 1701.06548",), knobs={"beta": Fixed(0.1, at_least(0))})

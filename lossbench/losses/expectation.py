@@ -117,7 +117,7 @@ def ce_el(
         schedule doubles the effective step and then divides it by eight. Strongly over-confident.
     """
     alpha, beta = _shares(focus=focus, alpha=alpha, beta=beta, normalize=normalize)
-    return alpha * true.ce + beta * true.not_p, alpha + beta * true.p
+    return true.mixed(alpha, beta)
 
 
 _SHARES = {"true": 3, "square": 2, "triangle": 4}

@@ -61,9 +61,14 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     Caveats: improper, under-confident. Three conventions for alpha are in use; only the scalar one is meant here.
     Numerics: (1 - p)^(gamma - 1) log p is taken as (1 - p)^gamma times log(p) / (1 - p), finite for gamma < 1 at p = 1.
     """
-    factor = alpha * power(true.not_p, gamma)
-    value = factor * true.ce
-    return value, factor if detach else factor * (1 + gamma * true.p * true.ce_over_not_p)
+    log_p, not_p = true
+    if isinstance(gamma, Tensor) or gamma < 1:
+        factor = alpha * power(not_p, gamma)
+        return factor * -log_p, factor if detach else factor * (1 + gamma * true.p * true.ce_over_not_p)
+    # One power less, so that nothing is divided by 1 - p.
+    lower = alpha * (not_p if gamma == 2 else power(not_p, gamma - 1))
+    factor = lower * not_p
+    return factor * -log_p, factor if detach else lower * torch.sub(not_p, true.p * log_p, alpha=gamma)
 
 
 @true_class("inverse-focal", cites=("Wang et al., NeurIPS 2021",), knobs={"gamma": Fixed(2.0, at_least(0))})

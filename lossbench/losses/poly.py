@@ -27,10 +27,9 @@ def poly1(true: TrueClass, *, epsilon: Number) -> tuple[Tensor, Number]:
     Identities: ce-el at focus (1 - 1/epsilon) / 2, for epsilon >= 1.
     Caveats: below -1 the weight is negative near p = 1, which pushes confident samples back.
     """
-    weight = (1 + epsilon) - epsilon * true.not_p
     if isinstance(epsilon, Tensor) or epsilon < 0:
-        return (1 + epsilon) * true.not_p + _ce_beyond_first_term(true), weight
-    return true.ce + epsilon * true.not_p, weight
+        return (1 + epsilon) * true.not_p + _ce_beyond_first_term(true), (1 + epsilon) - epsilon * true.not_p
+    return true.mixed(1.0, epsilon)
 
 
 def _ce_beyond_first_term(true: TrueClass) -> Tensor:

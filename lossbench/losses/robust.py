@@ -57,7 +57,7 @@ def sce(true: TrueClass, *, alpha: Number, beta: Number, A: Number) -> tuple[Ten
     Caveats: the published alpha and beta were found with A = ln(1e-4), so at -4 they mean something else.
     """
     slope = -(beta * A)
-    return alpha * true.ce + slope * true.not_p, alpha + slope * true.p
+    return true.mixed(alpha, slope)
 
 
 @true_class("rce", cites=("arXiv 1908.06112",), knobs={"A": Fixed(math.log(1e-4), Interval(high=0, high_open=True))})
