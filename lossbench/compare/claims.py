@@ -58,7 +58,7 @@ class Claim:
     sampling_se: float | None
     """Standard error of one accuracy by the drawing of the test rows."""
     discordance: int | None
-    """Most rows on which two models may disagree for McNemar's p to be below 0.05; 0 if the gain is too small for any."""
+    """Most rows on which two models may disagree for McNemar's p to be below 0.05; 0 if it never is."""
     thumb_sd: float | None
     """Spread between seeds by the rule of thumb sqrt(error / (2 rows))."""
     seeds_needed: int | None

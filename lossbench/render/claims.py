@@ -107,8 +107,8 @@ def _records(paper: Paper, ours: Mapping[tuple[str, str], Contrast]) -> Table:
         low, high = each.welch.interval() if each.welch else (None, None)
         rows.append(
             (
-                paper.name, each.preset, each.loss, each.measure.name, each.baseline_value, each.value, each.n, each.gain,
-                each.test_rows, low, high, each.welch.p if each.welch else None, each.largest_sd, each.rows_gained,
+                paper.name, each.preset, each.loss, each.measure.name, each.baseline_value, each.value, each.n,
+                each.gain, each.test_rows, low, high, each.welch.p if each.welch else None, each.largest_sd, each.rows_gained,
                 each.sampling_se, each.discordance, each.thumb_sd, each.seeds_needed,
                 *((mine.gain, mine.low, mine.high, mine.n) if mine else (None,) * 4),
             )

@@ -71,5 +71,5 @@ def test_runs_of_our_own_stand_beside_the_claim(bench):
 
 
 def test_an_unknown_paper():
-    with pytest.raises(UsageError, match="did you mean '2501.13709'"):
+    with pytest.raises(UsageError, match=r"did you mean '2501\.13709'"):
         paper("2501.1370")
