@@ -1,6 +1,6 @@
 """Charts over epochs: metrics, paired differences, knob values, speed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -80,8 +80,9 @@ def draw_differences(store: Store, request: Request) -> Figure:
             mine = {group.loss: group for group in groups if group.recipe == recipe}
             marks: list[Mark] = [Rule(axis="y", at=0.0)]
             for loss in losses[1:]:
-                if request.baseline in mine and loss in mine:
-                    gains = _gains(mine[request.baseline], mine[loss], values)
+                if request.baseline not in mine or loss not in mine:
+                    continue
+                if gains := _gains(mine[request.baseline], mine[loss], values):
                     marks += _lines(request, losses.index(loss), gains, quantity.measure.sign)
                     pairs.add(len(gains))
             label = f"gain in {quantity.title}"
@@ -132,25 +133,30 @@ def _over_epochs(
                 x = Axis(title="epoch", whole=True, log=request.log_x)
                 y = Axis(title=quantity.title, unit=quantity.measure.shown_unit, log=request.log_y)
                 panels.append(Panel(title=title if len(titles) > 1 else "", x=x, y=y, marks=(*rules, *lines)))
-    left_out = sum(len(group.runs) - len(group.averaged) for group in groups)
-    moments = sorted({epoch for epochs in changes.values() for epoch in epochs})
-    caption = _caption(request, counts, "seeds")
-    if left_out:
-        caption += f"; {left_out} diverged or failed left out"
-    kept = {row.run_id for group in groups for row in group.averaged}
-    for quantity, values in numbers.items():
-        # Knobs belong to some losses only; a metric that some runs lack is worth a word.
-        if quantity.split != "loss" and (missing := kept - values.keys()):
-            caption += f"; {len(missing)} without {quantity.split}/{quantity.measure.name}"
-    if moments:
-        caption += f"; dotted: learning rate or knob changes at epoch {', '.join(f'{each:.0f}' for each in moments)}"
     what = listed(dict.fromkeys(quantity.title for quantity in asked))
     return Figure(
         title=f"{what} by epoch on {listed(titles.values())}",
         panels=tuple(panels),
         series=tuple(loss if loss in drawn else "" for loss in losses),
-        caption=caption,
+        caption="; ".join([_caption(request, counts, "seeds"), *_remarks(groups, numbers, changes)]),
     )
+
+
+def _remarks(
+    groups: Sequence[Group],
+    numbers: Mapping[Quantity, Mapping[str, tuple[Array, Array]]],
+    changes: Mapping[str, Sequence[float]],
+) -> Iterator[str]:
+    """What the picture leaves out, and what its dotted lines are."""
+    if left_out := sum(len(group.runs) - len(group.averaged) for group in groups):
+        yield f"{left_out} diverged or failed left out"
+    kept = {row.run_id for group in groups for row in group.averaged}
+    for quantity, values in numbers.items():
+        # Knobs belong to some losses only; a metric that some runs lack is worth a word.
+        if quantity.split != "loss" and (missing := kept - values.keys()):
+            yield f"{len(missing)} without {quantity.split}/{quantity.measure.name}"
+    if moments := sorted({epoch for epochs in changes.values() for epoch in epochs}):
+        yield f"dotted: learning rate or knob changes at epoch {', '.join(f'{each:.0f}' for each in moments)}"
 
 
 def _lines(request: Request, series: int, found: Sequence[tuple[Array, Array]], sign: int = 1) -> list[Line]:

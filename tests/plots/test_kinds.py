@@ -9,7 +9,7 @@ import pytest
 
 from lossbench import charts, plots
 from lossbench.charts import Bars, Box, Cells, Figure, Line, Points
-from lossbench.errors import LossbenchError, NothingFound, UsageError
+from lossbench.errors import LossbenchError, NotComparable, NothingFound, UsageError
 from lossbench.home import Home
 from lossbench.plots import KINDS, Request
 from lossbench.store import Selection, Store, queries
@@ -212,6 +212,7 @@ def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
         ("curves", replace(ONE, metrics=("val/nll",)), "unknown split 'val'"),
         ("curves", Request(selection=Selection(presets=("nowhere",))), "no run matches"),
         ("diff", Request(selection=ONE.selection, baseline="mae"), "a difference needs runs of mae"),
+        ("diff", Request(selection=Selection(where="(loss = 'ce') = (seed = 0)"), smooth=9), "with a seed in common"),
         ("cd", ONE, "at least two presets"),
         ("box", replace(ONE, at="mean:30-40"), "no selected run is done and has"),
         ("box", replace(ONE, at="first"), "epoch rule"),
@@ -226,7 +227,7 @@ def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
 def test_what_cannot_be_drawn_is_one_sentence(kind: str, request_: Request, said: str, bench: Store) -> None:
     with pytest.raises(LossbenchError, match=said) as error:
         plots.figure(kind, bench, request_)
-    assert isinstance(error.value, UsageError | NothingFound)
+    assert isinstance(error.value, UsageError | NothingFound | NotComparable)
     assert "\n" not in str(error.value)
 
 
