@@ -105,14 +105,12 @@ def _records(paper: Paper, ours: Mapping[tuple[str, str], Contrast]) -> Table:
     for each in paper.claims:
         mine = ours.get((each.preset, each.loss))
         low, high = each.welch.interval() if each.welch else (None, None)
-        rows.append(
-            (
-                paper.name, each.preset, each.loss, each.measure.name, each.baseline_value, each.value, each.n,
-                each.gain, each.test_rows, low, high, each.welch.p if each.welch else None, each.largest_sd, each.rows_gained,
-                each.sampling_se, each.discordance, each.thumb_sd, each.seeds_needed,
-                *((mine.gain, mine.low, mine.high, mine.n) if mine else (None,) * 4),
-            )
-        )  # fmt: skip
+        said = (each.baseline_value, each.value, each.n, each.gain, each.test_rows)
+        welch = (low, high, each.welch.p if each.welch else None)
+        allowed = (each.largest_sd, each.rows_gained, each.sampling_se, each.discordance, each.thumb_sd)
+        own = (mine.gain, mine.low, mine.high, mine.n) if mine else (None,) * 4
+        names = (paper.name, each.preset, each.loss, each.measure.name)
+        rows.append((*names, *said, *welch, *allowed, each.seeds_needed, *own))
     columns = [Column(key=key, title=key) for key in texts]
     columns += [Column(key=key, title=key.replace("_", " "), kind="number") for key in numbers]
     return Table(name="claims", columns=tuple(columns), rows=tuple(rows))

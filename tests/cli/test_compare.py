@@ -1,0 +1,87 @@
+"""The command as people and scripts call it: what it prints and how it ends."""
+
+import json
+
+import pytest
+
+from lossbench.errors import ExitCode
+from tests.compare.conftest import bench
+
+__all__ = ["bench"]
+
+BASE = (0.7731, 0.7702, 0.7758, 0.7711, 0.7744)
+
+
+def shifted(by, wiggle=0.0002):
+    return [value + by + wiggle * (seed - 2) for seed, value in enumerate(BASE)]
+
+
+@pytest.mark.parametrize(
+    ("shift", "wiggle", "claim", "code"),
+    [
+        (0.01, 0.0002, "better", ExitCode.DONE),
+        (-0.01, 0.0002, "better", ExitCode.REFUTED),
+        (0.001, 0.0040, "better", ExitCode.UNDECIDED),
+        (0.01, 0.0002, "not-worse", ExitCode.DONE),
+        (-0.01, 0.0002, "not-worse", ExitCode.REFUTED),
+        (0.0, 0.0040, "not-worse", ExitCode.UNDECIDED),
+        (0.0, 0.0001, "equivalent", ExitCode.DONE),
+        (0.01, 0.0002, "equivalent", ExitCode.REFUTED),
+        (0.001, 0.0040, "equivalent", ExitCode.UNDECIDED),
+    ],
+)
+def test_a_claim_ends_in_its_exit_code(bench, lossbench, shift, wiggle, claim, code):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", shifted(shift, wiggle))
+    assert lossbench("compare", "--check", claim).code == code
+    assert lossbench("compare").code == 0
+
+
+def test_one_refuted_loss_refutes_the_claim(bench, lossbench):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", shifted(0.01))
+    bench.arm("focal", shifted(-0.01))
+    assert lossbench("compare", "--check", "better").code == ExitCode.REFUTED
+    assert lossbench("compare", "--check", "better", "-l", "adaptive").code == ExitCode.DONE
+
+
+def test_json_holds_stored_units(bench, lossbench):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", shifted(0.01))
+    found = json.loads(lossbench("compare", "toy", "--min-effect", "0.5", "--format", "json").out)
+    (row,) = found["rows"]
+    assert (row["gain"], row["min_effect"], row["verdict"]) == (pytest.approx(0.01), 0.005, "better")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("compare", "nowhere"), ExitCode.NOTHING_FOUND, "no run of unknown preset 'nowhere'"),
+        (("compare", "--metric", "top1"), ExitCode.USAGE, "did you mean 'top1_acc'"),
+        (("compare", "--baseline", "c"), ExitCode.NOTHING_FOUND, "no run of the baseline"),
+        (("compare", "--where", "nothing = 1"), ExitCode.USAGE, "--where"),
+        (("compare", "--new-test-set"), ExitCode.NOTHING_FOUND, "kept its predictions"),
+        (("power", "--delta", "0"), ExitCode.USAGE, "above 0"),
+        (("aa", "toy"), ExitCode.NOTHING_FOUND, "10 finished runs of ce are needed"),
+        (("claims", "show", "1234.56789"), ExitCode.USAGE, "unknown paper"),
+    ],
+)
+def test_bad_input(bench, lossbench, arguments, code, message):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", shifted(0.01))
+    ended = lossbench(*arguments)
+    assert (ended.code, ended.out) == (code, "")
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_explain_and_new_commands_print(bench, lossbench):
+    bench.arm("ce", [*BASE, *shifted(0.001)])
+    bench.arm("adaptive", shifted(0.01))
+    for arguments, expected in (
+        (("compare", "--explain"), "g_z: J gain / s_d"),
+        (("power", "--delta", "0.3", "--sd", "0.3"), "10 seeds per loss"),
+        (("power", "--delta", "0.3", "--preset", "toy"), "differences of 1 losses"),
+        (("aa", "toy", "--seeds", "5"), "Chance alone makes differences"),
+    ):
+        assert expected in lossbench(*arguments).out
