@@ -128,7 +128,7 @@ def storm(home: Home, folder: Path, *, kills: int, seconds: float, writers: int 
         _wait_for_everybody(folder, writers)
         for _ in range(kills):
             time.sleep(chance.expovariate(kills / seconds))
-            index = chance.choice([place for place, (role, _) in enumerate(processes) if role != "sit"])
+            index = chance.choice([place for place, (role, _) in enumerate(processes) if role in ("write", "flush")])
             role, process = processes[index]
             process.kill()
             process.wait()
@@ -146,7 +146,7 @@ def _wait_for_everybody(folder: Path, writers: int) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         told = [path for path in folder.glob("*.acknowledged") if path.stat().st_size]
-        if len(told) >= writers and list(folder.glob("*.reads")):
+        if len(told) >= writers and any(path.stat().st_size for path in folder.glob("*.reads")):
             return
         time.sleep(0.05)
     raise TimeoutError("the writers and the reader did not come up")

@@ -280,7 +280,7 @@ def test_the_best_epoch_needs_a_better_side(home: Home) -> None:
         queries.finals(store, Selection(), "entropy", at="best-val")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=12),
     st.integers(1, 12),
