@@ -104,13 +104,20 @@ def make_room(home: Home, name: str) -> None:
 
 
 def discard(home: Home, run_ids: Collection[str]) -> None:
-    """Forget the checkpoints of these runs; a file goes with the last run that is linked to it."""
+    """Forget the checkpoints of these runs; a file goes with the last run that is linked to it.
+
+    Raises:
+        StoreError: one of them cannot be removed.
+    """
     before = set()
-    for run_id in run_ids:
-        link = home.checkpoint(run_id)
-        before.add(_target(link))
-        link.unlink(missing_ok=True)
-    _drop_unlinked(home, before)
+    try:
+        for run_id in run_ids:
+            link = home.checkpoint(run_id)
+            before.add(_target(link))
+            link.unlink(missing_ok=True)
+        _drop_unlinked(home, before)
+    except OSError as error:
+        raise StoreError(f"cannot remove a checkpoint from {home.checkpoints}: {error.strerror}") from error
 
 
 def tidy(home: Home, living: Callable[[str], bool]) -> None:

@@ -10,6 +10,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,13 +100,13 @@ def execute(
                 yield from execution.events(dataset, place, stop, threads)
 
 
+@dataclass(frozen=True, slots=True)
 class _Run:
     """One cell, its run id, and the checkpoint it goes on from."""
 
-    def __init__(self, spec: RunSpec, run_id: str, resumed: Checkpoint | None) -> None:
-        self.spec = spec
-        self.run_id = run_id
-        self.resumed = resumed
+    spec: RunSpec
+    run_id: str
+    resumed: Checkpoint | None
 
     def standing(self) -> tuple[int, int]:
         """Epochs finished, and the threads they were computed with (0 where that is still open)."""
@@ -117,7 +118,7 @@ class _Execution:
 
     def __init__(self, runs: list[_Run], home: Home, journal: Journal, name: str, keep: Keep) -> None:
         self.runs = runs
-        self.alive = dict(enumerate(runs))
+        self.alive: dict[int, _Run] = {}
         self.home = home
         self.journal = journal
         self.name = name
@@ -140,31 +141,35 @@ class _Execution:
             raise
         except Exception as error:
             broken = error
-        circumstances = provenance(device)
-        for run in self.runs:
-            yield self.journal.append(
-                RunStarted(
-                    run_id=run.run_id,
-                    at=now(),
-                    key=run.spec.key,
-                    recipe=run.spec.recipe,
-                    spec=run.spec.resolved(),
-                    from_epoch=from_epoch,
-                    provenance=circumstances,
-                ),
-                sync=run is self.runs[-1],
-            )
         try:
+            yield from self._begin(from_epoch, provenance(device))
             if broken is not None:
                 raise broken
             assert engine is not None
             yield from self._train(engine, stop)
         except Exception as error:
+            if not self.alive:
+                raise
             yield from self._end("failed", dict.fromkeys(self.alive, self._explain(error, device)))
         except BaseException:
             # The consumer went away or Ctrl-C came twice: what is recorded stays, and nothing more is waited for.
             list(self._end("interrupted", dict.fromkeys(self.alive, "stopped at once")))
             raise
+
+    def _begin(self, from_epoch: int, circumstances: dict[str, Any]) -> Iterator[Event]:
+        for index, run in enumerate(self.runs):
+            event = RunStarted(
+                run_id=run.run_id,
+                at=now(),
+                key=run.spec.key,
+                recipe=run.spec.recipe,
+                spec=run.spec.resolved(),
+                from_epoch=from_epoch,
+                provenance=circumstances,
+            )
+            self.journal.append(event, sync=run is self.runs[-1])
+            self.alive[index] = run
+            yield event
 
     def _train(self, engine: Engine, stop: Stop) -> Iterator[Event]:
         epochs = self.runs[0].spec.preset.epochs
@@ -180,6 +185,8 @@ class _Execution:
                 if due or engine.epoch == epochs:
                     self._save()
         yield from self._end_diverged(engine)
+        if not self.alive:
+            return
         if engine.epoch < epochs:
             self._save()
             yield from self._end("interrupted", dict.fromkeys(self.alive, ""))
@@ -196,7 +203,7 @@ class _Execution:
 
     def _save(self) -> None:
         """Write the state of the last finished epoch of every run still alive, unless it is written already."""
-        if self.unsaved is None or not self.alive:
+        if self.unsaved is None:
             return
         began = time.monotonic()
         members = {run.run_id: run.spec for run in self.alive.values()}
