@@ -14,6 +14,12 @@ __all__ = ["RECORDED", "Block", "norms"]
 RECORDED = 5
 """Sums of an epoch: objective, NLL, hits, norm of all gradients, norm of the last layer's."""
 
+BATCHES = 32
+"""Batches of a block. Their number must not depend on the runs, since sums of sums round as they are divided."""
+
+GRADIENT_BYTES = 2**20
+"""Gradients are kept until their norms are taken, but never more of them than this, so that they stay in the cache."""
+
 
 class Block:
     """N steps on batches of B rows, of which the first `rows` are real; empty places and rows stay zero.
@@ -27,11 +33,13 @@ class Block:
         self._seats = seats
         self._rows = rows
         self._logits = last.new_zeros(steps, seats.places, classes, batch)
-        self._gradients = [layer.new_zeros(steps, *layer.shape) for layer in stack.weights]
         self.logits = self._logits.unbind()
         """[P, C, B] per step"""
-        self.gradients = list(zip(*(layer.unbind() for layer in self._gradients), strict=True))
-        """[P, out, in + 1] per layer and step"""
+        kept = max(1, min(steps, GRADIENT_BYTES // sum(layer.nbytes for layer in stack.weights)))
+        self._gradients = [layer.new_zeros(kept, *layer.shape) for layer in stack.weights]
+        self._slots = list(zip(*(layer.unbind() for layer in self._gradients), strict=True))
+        self._norms: list[tuple[Tensor, Tensor]] = []
+        self._fresh = 0
         self.scores = Scores(seats.runs, rows, classes, dtype=last.dtype, device=last.device)
         self.upstream = last.new_zeros(seats.places, classes, batch)
         """Gradient in the logits of one step [P, C, B]"""
@@ -41,6 +49,13 @@ class Block:
         self.logits_by_seed = self.scores.logits.view(classes, *by_seed, rows)
         self.upstream_by_seed = seats.seated(self.upstream, 0)[..., :rows].movedim(2, 0)
 
+    def gradients(self) -> Sequence[Tensor]:
+        """Memory for the gradients of the next step, [P, out, in + 1] per layer."""
+        if self._fresh == len(self._slots):
+            self._take_norms()
+        self._fresh += 1
+        return self._slots[self._fresh - 1]
+
     def sums(self, losses: Sequence[Tensor], target: Tensor, step_count: int) -> Tensor:
         """Sums [R, 5] of the recorded values over the steps just made.
 
@@ -48,10 +63,10 @@ class Block:
             losses: [R, B] per step.
             target: class indices [K, R, B] of the batches, each of which took `step_count` steps.
         """
-        made = len(losses)
-        first = self._logits[:made:step_count, ..., : self._rows]
-        nll, hits = self._outcome(first, target)
-        norm_all, norm_last = norms([each[:made] for each in self._gradients])
+        self._take_norms()
+        norm_all, norm_last = (torch.cat(each) for each in zip(*self._norms, strict=True))
+        self._norms.clear()
+        nll, hits = self._outcome(self._logits[: len(losses) : step_count, ..., : self._rows], target)
         return torch.stack(
             [
                 _totals(torch.stack(list(losses), 1)),
@@ -62,6 +77,10 @@ class Block:
             ],
             1,
         )
+
+    def _take_norms(self) -> None:
+        self._norms.append(norms([each[: self._fresh] for each in self._gradients]))
+        self._fresh = 0
 
     def _outcome(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """NLL and hits [R, K x B] of logits [K, P, C, B] and target [K, R, B]."""

@@ -7,19 +7,21 @@ from torch import Tensor
 
 __all__ = ["Descent"]
 
-SPREAD = 1024
+SPREAD = 256
 """Weights per run up to which a coefficient is written out once per weight: short rows make slow broadcasts."""
 
 
 class Descent:
     """`torch.optim.SGD` without dampening, over weights [R, ...] with coefficients [R]."""
 
-    def __init__(self, weights: Sequence[Tensor], momentum: Tensor, weight_decay: Tensor, *, nesterov: bool) -> None:
+    def __init__(
+        self, weights: Sequence[Tensor], momentum: Tensor, weight_decay: Tensor | None, *, nesterov: bool
+    ) -> None:
+        """No `weight_decay` is none in any run, which saves a pass over all weights."""
         self.weights = weights
         self.velocity = [torch.zeros_like(each) for each in weights]
-        self._direction = [torch.empty_like(each) for each in weights]
         self._momentum = [_spread(momentum, each) for each in weights]
-        self._weight_decay = [_spread(weight_decay, each) for each in weights]
+        self._weight_decay = None if weight_decay is None else [_spread(weight_decay, each) for each in weights]
         self._descent = [torch.zeros_like(each) for each in self._momentum]
         self._nesterov = nesterov
 
@@ -30,19 +32,16 @@ class Descent:
 
     def step(self, gradients: Sequence[Tensor]) -> None:
         """Move the weights of every run."""
-        for weight, gradient, velocity, direction, momentum, weight_decay, descent in zip(
-            self.weights,
-            gradients,
-            self.velocity,
-            self._direction,
-            self._momentum,
-            self._weight_decay,
-            self._descent,
-            strict=True,
+        if self._weight_decay is not None:
+            gradients = [
+                torch.addcmul(gradient, weight, weight_decay)
+                for gradient, weight, weight_decay in zip(gradients, self.weights, self._weight_decay, strict=True)
+            ]
+        for weight, gradient, velocity, momentum, descent in zip(
+            self.weights, gradients, self.velocity, self._momentum, self._descent, strict=True
         ):
-            torch.addcmul(gradient, weight, weight_decay, out=direction)
-            torch.addcmul(direction, velocity, momentum, out=velocity)
-            weight.addcmul_(direction.addcmul_(velocity, momentum) if self._nesterov else velocity, descent)
+            torch.addcmul(gradient, velocity, momentum, out=velocity)
+            weight.addcmul_(torch.addcmul(gradient, velocity, momentum) if self._nesterov else velocity, descent)
 
 
 def _column(coefficient: Tensor, weight: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lossbench import losses, models, schedules
-from lossbench.cohort._block import RECORDED, Block, norms
+from lossbench.cohort._block import BATCHES, RECORDED, Block, norms
 from lossbench.cohort._descent import Descent
 from lossbench.cohort._rows import Rows
 from lossbench.cohort._seats import Seats
@@ -25,17 +25,12 @@ from lossbench.spec import RunSpec
 
 __all__ = ["Program"]
 
-BLOCK_BYTES = 2**20
-"""Steps are prepared and summed up in blocks whose gradients take about this much, so that they stay in the cache."""
-
-LONGEST_BLOCK = 64
-"""Most batches of a block; `stop` is asked before each."""
-
 EVALUATION_ROWS = 1024
 
 
 class Program:
-    """R runs trained together, in the order of `specs`: sorted by seed, equally many of each seed."""
+    """R runs trained together, in the order of `specs`: sorted by seed, equally many of each seed, and all of them with
+    weight decay or none."""
 
     def __init__(
         self, specs: Sequence[RunSpec], dataset: Dataset, rows: Rows, widths: Sequence[int], *, dtype: torch.dtype
@@ -60,7 +55,7 @@ class Program:
         self.descents = [self._descent() for _ in range(self.objective.step_count)]
         self.knob_descents = [self._knob_descent() for _ in range(self.objective.step_count)]
         self._hidden = self.stack.hidden(self._batch)
-        self._full = self._block(self._block_length(), self._batch)
+        self._full = self._block(min(BATCHES, len(rows) // self._batch), self._batch)
         self._tail = self._block(1, len(rows) % self._batch)
 
     def lr(self, clock: Clock) -> list[float]:
@@ -76,7 +71,7 @@ class Program:
         """
         self._set_lr(clock)
         sums = torch.zeros(len(self._specs), RECORDED, dtype=torch.float64, device=self._device)
-        blocks = self._rows.blocks(self._seats.seeds, clock.epoch, batch=self._batch, length=self._block_length())
+        blocks = self._rows.blocks(self._seats.seeds, clock.epoch, batch=self._batch, length=BATCHES)
         for visits, count in blocks:
             if stop():
                 return None
@@ -149,7 +144,7 @@ class Program:
 
     def _train_step(self, inputs: Tensor, labels: Tensor, kinds: Kinds, step: int, block: Block, at: int) -> Tensor:
         """Move every run by one batch; the losses [R, B]."""
-        gradients = block.gradients[at]
+        gradients = block.gradients()
         self.stack.forward(inputs, self._hidden, block.logits[at])
         block.logits_by_seed.copy_(block.seated[at])
         losses = self.objective.differentiate(block.scores, labels, kinds, step=step, out=block.upstream_by_seed)
@@ -172,7 +167,8 @@ class Program:
 
     def _descent(self) -> Descent:
         momentum = self._placed([spec.preset.optimizer.momentum for spec in self._specs])
-        weight_decay = self._placed([spec.preset.optimizer.weight_decay for spec in self._specs])
+        decay = [spec.preset.optimizer.weight_decay for spec in self._specs]
+        weight_decay = self._placed(decay) if any(decay) else None
         nesterov = self._specs[0].preset.optimizer.nesterov
         return Descent(self.stack.weights, momentum, weight_decay, nesterov=nesterov)
 
@@ -180,7 +176,7 @@ class Program:
         """Learned knobs move like weights, but do not decay."""
         momentum = self._per_run([spec.preset.optimizer.momentum for spec in self._specs])
         nesterov = self._specs[0].preset.optimizer.nesterov
-        return Descent([self._raw.detach()], momentum, torch.zeros_like(momentum), nesterov=nesterov)
+        return Descent([self._raw.detach()], momentum, None, nesterov=nesterov)
 
     def _set_lr(self, clock: Clock) -> None:
         lr = self.lr(clock)
@@ -196,10 +192,6 @@ class Program:
         return self._places.new_zeros(self.stack.places, dtype=self._dtype).index_copy_(
             0, self._places, self._per_run(values)
         )
-
-    def _block_length(self) -> int:
-        per_batch = sum(layer.nbytes for layer in self.stack.weights) * self.objective.step_count
-        return max(1, min(LONGEST_BLOCK, BLOCK_BYTES // per_batch, len(self._rows) // self._batch))
 
     def _block(self, batches: int, rows: int) -> Block:
         """Memory for that many batches, each with that many real rows."""

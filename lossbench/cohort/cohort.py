@@ -166,19 +166,20 @@ class Cohort:
 
 
 def _parts(specs: Sequence[RunSpec], widths: Sequence[int], dtype: torch.dtype) -> list[list[int]]:
-    """Members by program: alike in steps per batch, as many of each seed, together fitting into the cache."""
+    """Members by program: as many of each seed, alike in the arithmetic of a step, together fitting into the cache."""
     weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
     most = max(1, CACHE_BYTES // (2 * weights * dtype.itemsize))
-    by_seed: dict[tuple[int, int], list[int]] = {}
+    by_seed: dict[tuple[int, bool, int], list[int]] = {}
     for member, spec in enumerate(specs):
-        by_seed.setdefault((len(losses.find(spec.loss).steps), spec.seed), []).append(member)
-    alike: dict[tuple[int, int], list[list[int]]] = {}
-    for (steps, _), members in sorted(by_seed.items()):
+        steps, decays = len(losses.find(spec.loss).steps), spec.preset.optimizer.weight_decay > 0
+        by_seed.setdefault((steps, decays, spec.seed), []).append(member)
+    alike: dict[tuple[int, bool, int], list[list[int]]] = {}
+    for (steps, decays, _), members in sorted(by_seed.items()):
         for part in evenly(members, most):
-            alike.setdefault((steps, len(part)), []).append(part)
+            alike.setdefault((steps, decays, len(part)), []).append(part)
     return [
         list(chain.from_iterable(parts))
-        for (_, size), seeds in alike.items()
+        for (*_, size), seeds in alike.items()
         for parts in evenly(seeds, max(1, most // size))
     ]
 

@@ -51,12 +51,11 @@ class Scores:
         return self._seen
 
     def nll_and_hits(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """NLL and whether the largest logit is the label's [R, B]; of equal logits the lower class counts."""
+        """NLL and whether the largest logit is the label's [R, B], of equal logits the first; uses up the logits."""
         columns, classes = self._columns, len(self._columns)
+        nll = -torch.log_softmax(columns, 0, out=self._residual).gather(0, labels)[0]
         rank = torch.arange(classes, 0, -1, device=columns.device, dtype=columns.dtype).unsqueeze(1)
         # argmax would do, were it not a hundred times slower along this axis.
-        best = ((columns == columns.amax(0)) * rank).amax(0)
-        nll = -columns.log_softmax(0).gather(0, labels)[0]
-        hits = best == classes - labels[0]
+        hits = columns.eq_(columns.amax(0)).mul_(rank).amax(0) == classes - labels[0]
         shape = self._seen.log_p.shape
         return nll[: self._count].view(shape), hits[: self._count].view(shape)
