@@ -11,6 +11,7 @@ from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Sheet
 
 __all__ = ["draw"]
 
@@ -61,9 +62,18 @@ def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
         sheet.suptitle(textwrap.fill(figure.title, letters), fontsize=9)
         if figure.caption:
             sheet.supxlabel(textwrap.fill(figure.caption, letters), fontsize=7, color="0.35")
+        _settle(sheet)
         content = io.BytesIO()
         sheet.savefig(content, format=kind, dpi=200, metadata=_UNDATED[kind])
         return content.getvalue()
+
+
+def _settle(sheet: "Sheet") -> None:
+    """Lay the sheet out once and round the places: the solver's last digits differ from call to call."""
+    sheet.draw_without_rendering()
+    sheet.set_layout_engine("none")
+    for axes in sheet.axes:
+        axes.set_position(tuple(round(each, 6) for each in axes.get_position().bounds))
 
 
 def _panel(panel: Panel, axes: "Axes") -> None:

@@ -156,7 +156,7 @@ def _remarks(
         if quantity.split != "loss" and (missing := kept - values.keys()):
             yield f"{len(missing)} without {quantity.split}/{quantity.measure.name}"
     if moments := sorted({epoch for epochs in changes.values() for epoch in epochs}):
-        yield f"dotted: learning rate or knob changes at epoch {', '.join(f'{each:.0f}' for each in moments)}"
+        yield f"vertical lines: learning rate or knob changes at epoch {', '.join(f'{each:.0f}' for each in moments)}"
 
 
 def _lines(request: Request, series: int, found: Sequence[tuple[Array, Array]], sign: int = 1) -> list[Line]:
