@@ -1,16 +1,17 @@
 """Are these runs one experiment? What must not differ stops the comparison, what should not is said."""
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lossbench.compare.values import Arm, listed
 from lossbench.errors import NotComparable
-from lossbench.spec import differing_fields
+from lossbench.spec import Preset, differing_fields
 from lossbench.store.queries import RunRow
 
 __all__ = ["refuse_differences", "warn"]
 
-_DOCUMENTATION = ("title", "cites", "metric", "published")
+_DOCUMENTATION = {entry.name for entry in dataclasses.fields(Preset) if entry.metadata.get("documentation")}
 
 _PROVENANCE = {
     "lossbench": "lossbench version",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from lossbench.compare import Arm, Comparison, Contrast, Panel, Ranking
 from lossbench.compare.values import listed
@@ -38,8 +39,9 @@ def _lost(arm: Arm) -> str:
 Field = tuple[Column, Callable[[Contrast], object]]
 
 
-def _difference_fields(measure: Measure) -> list[Field]:
-    return [
+@lru_cache
+def _difference_fields(measure: Measure) -> tuple[Field, ...]:
+    return (
         (points(measure, "gain", "gain", signed=True), lambda each: each.gain),
         (points(measure, "low", "from", signed=True), lambda each: each.low),
         (points(measure, "high", "to", signed=True), lambda each: each.high),
@@ -58,7 +60,7 @@ def _difference_fields(measure: Measure) -> list[Field]:
         (Column(key="seeds_needed", title="seeds", kind="integer"), lambda each: each.seeds_needed),
         (Column(key="seeds_low", title="at least", kind="integer"), lambda each: each.seeds_low),
         (Column(key="seeds_high", title="at most", kind="integer"), lambda each: each.seeds_high),
-    ]
+    )
 
 
 def difference_tables(panel: Panel) -> tuple[Table, ...]:

@@ -25,15 +25,23 @@ def detectable(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -
     return _detectable_in_errors(df, alpha, target) * se
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _detectable_in_errors(df: float, alpha: float, target: float) -> float:
-    low, high = 0.0, 1.0
-    while power(high, 1.0, df, alpha) < target:
-        high *= 2
-    # Power grows with the difference, so halving finds the one place where it passes the target.
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if power(middle, 1.0, df, alpha) < target else (low, middle)
+    """The shift at which power passes the target, by regula falsi with the Illinois rule."""
+    low, below = 0.0, alpha - target
+    high = t_quantile(1 - alpha / 2, df) + t_quantile(target, df)
+    while (above := power(high, 1.0, df, alpha) - target) < 0:
+        low, below, high = high, above, 2 * high
+    side = 0
+    for _ in range(100):
+        middle = high - above * (high - low) / (above - below)
+        value = power(middle, 1.0, df, alpha) - target
+        if abs(value) < 1e-13 or high - low < 1e-10 * high:
+            return middle
+        if value < 0:
+            low, below, above, side = middle, value, above / 2 if side < 0 else above, -1
+        else:
+            high, above, below, side = middle, value, below / 2 if side > 0 else below, 1
     return high
 
 
@@ -49,7 +57,7 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
     """
 
     def enough(n: int) -> bool:
-        return power(delta, sd / math.sqrt(n), (n - 1) * (1 if paired else 2), alpha) >= target
+        return delta >= _detectable_in_errors((n - 1) * (1 if paired else 2), alpha, target) * sd / math.sqrt(n)
 
     # A z test would need the square; a t test about z^2/2 more, half of that without pairs.
     z = normal_quantile(1 - alpha / 2)

@@ -32,6 +32,12 @@ def test_smallest_visible_difference(undecided):
     assert power.detectable(estimate.se, estimate.df) == pytest.approx(0.469, abs=5e-4)
 
 
+@given(some.one_of(some.integers(1, 300), some.floats(1, 1e6)), some.floats(1e-5, 0.4), some.floats(0.5, 0.99))
+def test_what_is_visible_has_just_the_wanted_power(df, alpha, target):
+    seen = power.detectable(0.3, df, alpha, target)
+    assert power.power(seen, 0.3, df, alpha) == pytest.approx(target, abs=1e-8)
+
+
 @pytest.mark.parametrize(("se", "df"), [(0.0, 4), (math.nan, 4), (1.0, 0)])
 def test_nothing_is_visible_without_spread_or_data(se, df):
     assert math.isnan(power.detectable(se, df))
