@@ -49,24 +49,21 @@ class Kinds:
     curved: tuple[Group, ...]
     """Those whose loss depends on p_y alone."""
     others: tuple[Group, ...]
-    sizes: list[int]
-    """Runs of each curved group."""
-    order: Tensor | None
-    """The curved runs, group by group; None where those are all runs in their own order."""
     places: Tensor | None
-    """Where each run stands in `order`; arbitrary for a run that is not curved."""
+    """Where each run stands among the curved ones, laid group after group; arbitrary for a run that is not curved, and
+    None where all runs make up one curved group."""
 
 
-def kinds_of(groups: Sequence[Group], runs: int) -> Kinds:
+def kinds_of(groups: Sequence[Group]) -> Kinds:
+    """The groups of a cohort, sorted by how they are computed."""
     curved = tuple(group for group in groups if group.curve)
     others = tuple(group for group in groups if not group.curve)
-    order = torch.cat([group.runs for group in curved]) if curved else None
-    places = None
-    if order is not None and torch.equal(order, torch.arange(runs, device=order.device)):
-        order = None
-    if order is not None:
-        places = order.new_zeros(runs).index_copy_(0, order, torch.arange(len(order), device=order.device))
-    return Kinds(curved, others, [len(group.runs) for group in curved], order, places)
+    if not curved or len(groups) == 1:
+        return Kinds(curved, others, None)
+    order = torch.cat([group.runs for group in curved])
+    runs = sum(len(group.runs) for group in groups)
+    places = order.new_zeros(runs).index_copy_(0, order, torch.arange(len(order), device=order.device))
+    return Kinds(curved, others, places)
 
 
 def kind_of(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock, run: int) -> tuple[Any, ...]:

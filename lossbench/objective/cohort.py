@@ -90,7 +90,7 @@ class CohortObjective(nn.Module):
             for run, (_, entry, sources) in enumerate(self._bound):
                 kinds.setdefault(kind_of(entry, sources, clock, run), []).append(run)
             groups = [self._group(runs, clock, dtype) for runs in kinds.values()]
-            self._latest = (address, kinds_of(groups, len(self._bound)))
+            self._latest = (address, kinds_of(groups))
         return self._latest[1]
 
     def differentiate(
@@ -170,19 +170,14 @@ class CohortObjective(nn.Module):
 
     def _curved(self, kinds: Kinds, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
         """Loss and gradient weight [R, B] of the runs whose loss depends on p_y alone; arbitrary for the others."""
-        if kinds.order is None and len(kinds.curved) == 1:
+        if kinds.places is None:
             return self._curve(kinds.curved[0], true, gradients)
-        log_p, not_p = true
-        if kinds.order is not None:
-            log_p, not_p = log_p.index_select(0, kinds.order), not_p.index_select(0, kinds.order)
-        parts = zip(torch.split(log_p, kinds.sizes), torch.split(not_p, kinds.sizes), strict=True)
-        found = [
-            self._curve(group, TrueClass(*part), gradients) for group, part in zip(kinds.curved, parts, strict=True)
-        ]
-        value, weight = (torch.cat(each) for each in zip(*found, strict=True))
-        if kinds.places is not None:
-            value, weight = value.index_select(0, kinds.places), weight.index_select(0, kinds.places)
-        return value, weight
+        found = []
+        for group in kinds.curved:
+            part = TrueClass(*(each.index_select(0, group.runs) for each in true))
+            found.append(self._curve(group, part, gradients))
+        values, weights = zip(*found, strict=True)
+        return torch.cat(values).index_select(0, kinds.places), torch.cat(weights).index_select(0, kinds.places)
 
     def _curve(self, group: Group, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
         """Loss and gradient weight [r, B] of one group; learned knobs' gradients add to `raw`."""
