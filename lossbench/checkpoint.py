@@ -55,10 +55,10 @@ def save(
     }
     buffer = io.BytesIO()
     torch.save(body, buffer)
-    payload = buffer.getvalue()
+    buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
     file = home.checkpoints / f"{name}.members"
     try:
-        _replace(file, payload + hashlib.sha256(payload).digest())
+        _replace(file, buffer.getbuffer())
         before = {_link(home.checkpoint(run_id), file) for run_id in members}
         _sync(home.checkpoints)
         _drop_unlinked(home, before)
@@ -129,15 +129,16 @@ def tidy(home: Home, living: Callable[[str], bool]) -> None:
             file.unlink(missing_ok=True)
 
 
-def _replace(file: Path, content: bytes) -> None:
+def _replace(file: Path, content: memoryview) -> None:
     fresh = file.with_name(f"{file.name}.tmp")
     try:
         with fresh.open("wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
-        if fresh.read_bytes() != content:
-            raise OSError(5, "the disk gave back other bytes than were written")
+        with fresh.open("rb") as written:
+            if hashlib.file_digest(written, "sha256").digest() != hashlib.sha256(content).digest():
+                raise OSError(5, "the disk gave back other bytes than were written")
         if file.exists():
             before = _previous(file)
             before.unlink(missing_ok=True)
