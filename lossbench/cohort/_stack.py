@@ -53,7 +53,8 @@ class Stack:
         for depth in range(len(self.weights) - 1, 0, -1):
             layer, activation = self.weights[depth], hidden[depth - 1]
             torch.bmm(upstream, activation.transpose(1, 2), out=gradients[depth])
-            upstream = torch.bmm(layer[:, :, :-1].transpose(1, 2), upstream)
+            # The biases' row is computed and dropped, which is faster than multiplying by a part of the matrix.
+            upstream = torch.bmm(layer.transpose(1, 2), upstream)[:, :-1]
             upstream = torch.ops.aten.threshold_backward(upstream, activation[:, :-1], 0.0)
         rows = upstream.view(self.groups, -1, upstream.shape[-1])
         torch.bmm(rows, inputs, out=gradients[0].view(self.groups, -1, inputs.shape[-1]))

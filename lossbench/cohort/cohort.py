@@ -23,7 +23,7 @@ from lossbench.spec import RunSpec
 
 __all__ = ["Cohort"]
 
-CACHE_BYTES = 4 * 2**20
+CACHE_BYTES = 2**20
 """Weights and velocities of the runs that step together take at most this much, about one core's share of cache."""
 
 MEASURED_LOGITS = 2**22
