@@ -84,6 +84,21 @@ def test_a_write_that_breaks_off_leaves_the_earlier_checkpoint(home, monkeypatch
     assert checkpoint.load(home, RUN, SPEC).epoch == 1
 
 
+def test_a_disk_that_gives_back_other_bytes_leaves_the_earlier_checkpoint(home, monkeypatch):
+    save(home, epoch=1)
+    real = hashlib.file_digest
+
+    def misread(file, name):
+        assert file.read(1)
+        return real(file, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hashlib, "file_digest", misread)
+        with pytest.raises(StoreError, match="other bytes than were written"):
+            save(home, epoch=2)
+    assert checkpoint.load(home, RUN, SPEC).epoch == 1
+
+
 class Bomb:
     """A pickle that would write a file when loaded."""
 

@@ -97,6 +97,7 @@ def test_overrides_change_fields_and_with_them_the_key():
         (["epochs.first=1"], ["'epochs' is a value, not a table"]),
         (["metric.name=top1_ac"], ["did you mean 'top1_acc'"]),
         (["optimizer.momentum=0", "optimizer.nesterov=true"], ["needs optimizer.momentum"]),
+        (["optimizer.name=adam", "optimizer.momentum=0.9"], ["an option of sgd, not of adam"]),
         (["optimizer.schedule=0-1/40"], ["at least 40 epochs"]),
         (["epochs=0", "optimizer.lr=-1", "optimizer.nam=sgd"], ["has 3 mistakes", "epochs", "optimizer.lr", "nam"]),
         (["epochs"], ["not of the form field=value"]),
