@@ -79,11 +79,24 @@ class DataSpec:
     """Multiply brightness, contrast and saturation by factors between 1 minus and 1 plus this."""
     erasing: Annotated[float, Ge(0), Le(1)] = 0.0
     """Probability of blanking a random rectangle of a training image, of 2 to 33 % of its area."""
+    mixup: Annotated[float, Ge(0)] = 0.0
+    """Blend each training batch with itself in another order, by a share from Beta(mixup, mixup); 0 does not."""
+    cutmix: Annotated[float, Ge(0)] = 0.0
+    """The same by pasting a rectangle, its area from Beta(cutmix, cutmix)."""
 
     @property
     def augmented(self) -> bool:
         """Whether a training image looks different from epoch to epoch."""
-        return bool(self.flip or self.crop_padding or self.rotation or self.perspective or self.jitter or self.erasing)
+        changes = (
+            self.crop_padding,
+            self.rotation,
+            self.perspective,
+            self.jitter,
+            self.erasing,
+            self.mixup,
+            self.cutmix,
+        )
+        return self.flip or any(changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,12 +115,16 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         with self._dropout_stream(clock.epoch):
-            for inputs, target in data.batches(
-                self.dataset, preset.data, preset.batch_size, seed=self.spec.seed, epoch=clock.epoch, device=self.device
-            ):
+            address = {"seed": self.spec.seed, "epoch": clock.epoch}
+            batches = data.batches(self.dataset, preset.data, preset.batch_size, **address, device=self.device)
+            for number, (inputs, target) in enumerate(batches):
                 if stop():
                     return None
-                sums += self._train_batch(inputs, target, steps)
+                mixture = data.mix(inputs, target, preset.data, **address, batch=number)
+                if mixture is None:
+                    sums += self._train_batch(inputs, target, steps)
+                else:
+                    sums += self._train_batch(mixture.inputs, target, tuple(mixture.over(step) for step in steps))
                 count += len(steps)
         devices.wait(self.device)
         trained = time.perf_counter() - began

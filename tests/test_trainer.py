@@ -1,5 +1,6 @@
 """The loop: bit-exact resume, pairing by seed, divergence, and what a record holds."""
 
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -73,6 +74,17 @@ def assert_resumes_exactly(make, at: int) -> None:
 @pytest.mark.parametrize("loss", EVERY_LOSS + LEARNED)
 def test_resume_is_bit_exact_for_every_loss(images, loss):
     assert_resumes_exactly(lambda: trainer(images, loss), at=3)
+
+
+def test_resume_is_bit_exact_when_pictures_are_blended(images):
+    blended = DataSpec(name="synthetic-images", validation=0.2, normalize="channel", flip=True, mixup=0.4, cutmix=1.0)
+    settings = spec("ce", data=blended, model=ModelSpec(name="digits-cnn"), epochs=4)
+    assert_resumes_exactly(lambda: Trainer(settings, images, device="cpu"), at=2)
+    plain = spec(
+        "ce", data=dataclasses.replace(blended, mixup=0.0, cutmix=0.0), model=ModelSpec(name="digits-cnn"), epochs=4
+    )
+    one, other = ([*Trainer(each, images, device="cpu").epochs()] for each in (settings, plain))
+    assert one[0][0].values["train/objective"] != other[0][0].values["train/objective"]
 
 
 @pytest.fixture

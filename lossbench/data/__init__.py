@@ -3,11 +3,13 @@
 from lossbench.data import inventory
 from lossbench.data.batches import batches, evaluation_batches, permutation
 from lossbench.data.loading import data_folder, load
+from lossbench.data.mixing import Mixture, mix
 from lossbench.data.registry import catalogue, get
 from lossbench.data.types import Dataset, Source, Split
 
 __all__ = [
     "Dataset",
+    "Mixture",
     "Source",
     "Split",
     "batches",
@@ -17,5 +19,6 @@ __all__ = [
     "get",
     "inventory",
     "load",
+    "mix",
     "permutation",
 ]
