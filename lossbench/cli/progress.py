@@ -1,5 +1,6 @@
 """What a person sees on stderr while runs train: a live screen in a terminal, lines in a pipe."""
 
+import contextlib
 import math
 import sys
 import time
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lossbench.cli.terminal import screen
+from lossbench.cli.terminal import say, screen
 from lossbench.events import EpochDone, EpochMetrics, Event, RunEnded, RunStarted
 
 __all__ = ["follow"]
@@ -71,17 +72,17 @@ def _lines(*, every_epoch: bool, pause: float) -> Callable[[Event], None]:
                 run = running[run_id] = _begin(event)
                 resumed = f", resumed after epoch {event.from_epoch}" if event.from_epoch else ""
                 if every_epoch or resumed:
-                    _say(f"{run.label}  started as {run_id}{resumed}")
+                    say(f"{run.label}  started as {run_id}{resumed}")
             case EpochDone(run_id=run_id, metrics=metrics):
                 run = running[run_id]
                 run.take(metrics)
                 now = time.monotonic()
                 if every_epoch or now - run.spoke >= pause:
                     run.spoke = now
-                    _say(_line(run))
+                    say(_line(run))
             case RunEnded(run_id=run_id, status=status, reason=reason) if run_id in running:
                 run = running.pop(run_id)
-                _say(f"{run.label if every_epoch else _line(run)}  {status}" + (f": {reason}" if reason else ""))
+                say(f"{run.label if every_epoch else _line(run)}  {status}" + (f": {reason}" if reason else ""))
 
     return show
 
@@ -109,8 +110,14 @@ def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
         told.take(event)
         line(event)
 
-    with Live(console=Console(stderr=True), get_renderable=picture, refresh_per_second=2, transient=True):
+    live = Live(console=Console(stderr=True), get_renderable=picture, refresh_per_second=2, transient=True)
+    live.start()
+    try:
         yield show
+    finally:
+        # A terminal that has gone away must not turn a run that is done into one that failed.
+        with contextlib.suppress(OSError):
+            live.stop()
 
 
 def _line(run: _Running) -> str:
@@ -131,7 +138,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

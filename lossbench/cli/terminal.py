@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Screen", "complain", "emit", "note", "screen"]
+__all__ = ["Screen", "complain", "emit", "note", "say", "screen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,19 @@ def emit(text: str) -> None:
     sys.stdout.flush()
 
 
+def say(text: str) -> None:
+    """Write a line to stderr; once nobody listens any more, the work goes on in silence."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def note(text: str) -> None:
     """Tell the user something that is not an error."""
-    print(f"note: {text}", file=sys.stderr)
+    say(f"note: {text}")
 
 
 def complain(text: str) -> None:
     """Say what went wrong."""
-    print(f"lossbench: {text}", file=sys.stderr)
+    say(f"lossbench: {text}")

@@ -1,0 +1,225 @@
+"""Signals, end to end: what reaches a real process, what becomes of its runs, and what the same command does next."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lossbench.home import Home
+from lossbench.journal import journals, read
+from lossbench.store import Store, queries
+
+LONG = ("digits-mlp", "-s", "epochs=100000", "-s", "data.limit=64", "--plain")
+SLOW_TO_END = ("iris-linear", "-s", "epochs=100000", "--plain")
+CLOCKED = ("train/seconds", "train/samples_per_second", "train/peak_mem_mib")
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(home: Home) -> Iterator[Start]:
+    """Start lossbench in a process group of its own, as a shell does."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(*arguments: object, **options: object) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lossbench", *map(str, arguments)],
+            env={**os.environ, "LOSSBENCH_HOME": str(home.root), "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, **options},
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
+
+
+def told(home: Home, kind: str) -> list[dict]:
+    """Every journalled event of a kind, in the order of time."""
+    bodies = [line.body for path in journals(home) for line in read(path) if line.body["kind"] == kind]
+    return sorted(bodies, key=lambda body: body["at"])
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def trained(home: Home, epochs: int, runs: int = 1) -> None:
+    """Wait until that many runs have that many epochs in the journals."""
+
+    def there() -> bool:
+        counts: dict[str, int] = {}
+        for body in told(home, "epoch"):
+            counts[body["run_id"]] = counts.get(body["run_id"], 0) + 1
+        return len(counts) >= runs and min(counts.values()) >= epochs
+
+    until(there)
+
+
+def statuses(home: Home) -> list[str]:
+    with Store.open(home) as store:
+        return sorted(run.status for run in queries.runs(store))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)], ids=lambda each: str(each)
+)
+def test_the_first_signal_ends_a_run_in_good_order(home: Home, start: Start, number: int, code: int) -> None:
+    process = start("run", *LONG, stderr=subprocess.PIPE)
+    trained(home, 3)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    (run_id,) = out.split()
+    assert process.returncode == code
+    assert "stopping after this batch" in err
+    assert "Traceback" not in err
+    assert statuses(home) == ["interrupted"]
+    assert home.checkpoint(run_id).exists()
+    epochs = [body["epoch"] for body in told(home, "epoch")]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_hanging_up_and_closed_pipes_do_no_harm_and_the_run_goes_on_by_id(home: Home, start: Start) -> None:
+    read_end, write_end = os.pipe()
+    process = start("run", *LONG, stdout=write_end, stderr=write_end)
+    os.close(write_end)
+    trained(home, 1)
+    os.close(read_end)
+    os.killpg(process.pid, signal.SIGHUP)
+    before = len(told(home, "epoch"))
+    trained(home, before + 20)
+    os.kill(process.pid, signal.SIGTERM)
+    process.wait(60)
+    assert statuses(home) == ["interrupted"]
+    assert [body["status"] for body in told(home, "ended")] == ["interrupted"]
+    done = len(told(home, "epoch"))
+    process = start("run", "--resume", "@last")
+    trained(home, done + 1)
+    assert [body["from_epoch"] for body in told(home, "started")] == [0, done]
+    assert len({body["run_id"] for body in told(home, "epoch")}) == 1
+
+
+def test_a_sweep_and_its_workers_stop_together_and_resume_together(home: Home, start: Start) -> None:
+    command = ("sweep", *SLOW_TO_END, "--loss", "ce", "--loss", "adaptive", "--seeds", "2", "--jobs", "2")
+    process = start(*command, stderr=subprocess.PIPE)
+    trained(home, 2, runs=4)
+    # As a terminal does it: every process of the group gets the signal.
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert len(out.split()) == 4
+    assert statuses(home) == ["interrupted"] * 4
+    again = start(*command)
+    until(lambda: len(told(home, "started")) == 8)
+    again.terminate()
+    assert sorted(again.communicate(timeout=60)[0].split()) == sorted(out.split())
+    assert again.returncode == 143
+    assert all(body["from_epoch"] > 0 for body in told(home, "started")[4:])
+
+
+def test_a_killed_run_is_lost_and_the_same_command_gives_the_numbers_of_an_undisturbed_one(
+    home: Home, start: Start, tmp_path: Path
+) -> None:
+    command = ("run", "digits-mlp", "-s", "epochs=40", "-s", "data.limit=64", "--loss", "focal:gamma=learned(2)")
+    process = start(*command)
+    trained(home, 5)
+    process.kill()
+    process.wait()
+    assert statuses(home) in (["lost"], ["done"])
+    assert start(*command).wait(60) == 0
+    assert statuses(home) == ["done"]
+    assert len({body["run_id"] for body in told(home, "started")}) == 1
+    calm = Home(tmp_path / "calm")
+    assert start(*command, "--home", calm.root).wait(60) == 0
+    assert numbers(home) == numbers(calm)
+
+
+def numbers(home: Home) -> dict[int, str]:
+    """The exact values of each epoch, the last record of it counting."""
+    return {
+        body["epoch"]: json.dumps({name: value for name, value in body["metrics"].items() if name not in CLOCKED})
+        for body in told(home, "epoch")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda each: str(each))
+def test_the_second_signal_stops_at_once(home: Home, start: Start, number: int) -> None:
+    # One batch that takes far longer than this test, so that only an immediate end can be seen.
+    process = start(
+        "run",
+        "digits-cnn",
+        "-s",
+        "batch_size=1000",
+        "-s",
+        "epochs=1",
+        "-s",
+        "model.name=resnet18",
+        stderr=subprocess.PIPE,
+    )
+    until(lambda: told(home, "started"))
+    os.kill(process.pid, number)
+    time.sleep(0.3)
+    os.kill(process.pid, number)
+    process.wait(60)
+    assert process.returncode in (130, 128 + number, -number)
+    assert statuses(home)[0] in ("interrupted", "lost")
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_takes_its_workers_along_and_is_taken_up_again(home: Home, start: Start) -> None:
+    command = ("sweep", *SLOW_TO_END, "--seeds", "4", "--jobs", "2")
+    process = start(*command)
+    trained(home, 2, runs=4)
+    process.kill()
+    process.wait()
+    until(lambda: "running" not in statuses(home))
+    assert statuses(home) == ["interrupted"] * 4
+    start(*command)
+    until(lambda: len(told(home, "started")) == 8)
+    assert len({body["run_id"] for body in told(home, "started")}) == 4
+
+
+@pytest.mark.slow
+def test_a_killed_worker_fails_its_runs_alone_and_they_can_be_retried(home: Home, start: Start) -> None:
+    command = ("sweep", "iris-linear", "wine-linear", "-s", "epochs=3000", "--seeds", "1", "--jobs", "2", "--plain")
+    process = start(*command)
+    trained(home, 2, runs=2)
+    started = {body["spec"]["preset"]["name"]: body for body in told(home, "started")}
+    os.kill(started["iris-linear"]["provenance"]["pid"], signal.SIGKILL)
+    assert process.wait(120) == 1
+    with Store.open(home) as store:
+        ended = {run.preset: (run.status, run.reason) for run in queries.runs(store)}
+    assert ended["wine-linear"] == ("done", "")
+    assert ended["iris-linear"][0] == "failed"
+    assert "SIGKILL" in ended["iris-linear"][1]
+    assert start(*command, "--retry", "failed").wait(120) == 0
+    assert statuses(home) == ["done", "done"]
+    assert len({body["run_id"] for body in told(home, "started")}) == 2
+
+
+@pytest.mark.slow
+def test_stop_reaches_the_run_of_another_process(home: Home, start: Start) -> None:
+    process = start("run", *LONG)
+    trained(home, 2)
+    assert start("stop", "@last").wait(60) == 0
+    assert process.wait(60) == 143
+    assert statuses(home) == ["interrupted"]
+    assert start("stop", "@last").wait(60) == 1
