@@ -126,7 +126,7 @@ def test_a_terminal_is_left_as_it_was_found(home: Home, watched: Watched) -> Non
         command, stdin=child, stdout=child, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm"}
     )
     os.close(child)
-    seen, deadline = b"", time.monotonic() + 30
+    seen, deadline = b"", time.monotonic() + 120
     while b"adaptive" not in seen and time.monotonic() < deadline:
         if select.select([parent], [], [], 0.2)[0]:
             seen += os.read(parent, 65536)

@@ -1,6 +1,7 @@
 """`lossbench plot` as a person or a script meets it."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_help_names_every_kind(plot: Plot) -> None:
     code, out, _ = plot("--help")
     assert code == 0
     assert all(re.search(rf"\b{kind}\b", out) for kind in [*KINDS, "gradient"])
+
+
+def test_no_stored_run_is_drawn_with_torch_pandas_or_matplotlib(bench_home: Home) -> None:
+    """Contracts cannot see deferred imports, so a fresh interpreter draws every kind and looks."""
+    look = """
+import sys
+from pathlib import Path
+from lossbench import charts, plots
+from lossbench.home import Home
+from lossbench.store import Selection, Store
+with Store.open(Home(Path(sys.argv[1]))) as store:
+    for kind in plots.KINDS:
+        presets = ("grid",) if kind == "sweep" else ("digits-mlp", "wine-linear")
+        figure = plots.figure(kind, store, plots.Request(selection=Selection(presets=presets)))
+        charts.text(figure, width=80, height=24, color=True)
+print(*{"torch", "pandas", "matplotlib"} & set(sys.modules))
+"""
+    command = [sys.executable, "-c", look, str(bench_home.root)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
 
 
 @pytest.mark.parametrize("name", ["a.svg", "a.csv", "a.txt"])
