@@ -25,7 +25,9 @@ def amount(measure: Measure, value: float, *, signed: bool = False, unit: bool =
 def question(panel: Panel, baseline: str) -> str:
     """What the lines below it answer."""
     status = " (exploratory)" if panel.exploratory else ""
-    return f"{panel.preset}: {panel.measure.title} on {panel.split}, {_epochs(panel.at)}, against {baseline}{status}"
+    # The title of a metric made from whole curves says where it was measured.
+    asked = panel.measure.title if panel.at == "all" else f"{panel.measure.title} on {panel.split}, {_epochs(panel.at)}"
+    return f"{panel.preset}: {asked}, against {baseline}{status}"
 
 
 def _epochs(at: str) -> str:
@@ -34,7 +36,6 @@ def _epochs(at: str) -> str:
         "last": "last epoch",
         "best-val": "epoch best on validation",
         "best-test": "epoch PICKED ON THE TEST SET",
-        "all": "over all epochs",
         "mean": f"mean of epochs {window}",
     }
     return words[rule]
