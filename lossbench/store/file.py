@@ -47,6 +47,7 @@ SEALED: Mapping[str, bool] = {"enable_external_access": False, "lock_configurati
 # Not the whole of duckdb.Error: a mistake in a statement of ours is a bug, not damage.
 _TROUBLES = (
     duckdb.IOException,
+    duckdb.TransactionException,
     duckdb.SerializationException,
     duckdb.FatalException,
     duckdb.InternalException,
@@ -197,8 +198,8 @@ def trouble(path: Path, error: duckdb.Error) -> StoreError:
         return StoreBusy(f"{path} is held by {by}; the journals are safe, try again when it has let go")
     if "different configuration" in text or "already attached" in text:
         return StoreBusy(f"{path} is open in this process already; the journals are safe")
-    if "No space left" in text or "Disk quota" in text:
-        return StoreError(f"cannot write {path}: the disk is full; the journals are safe")
+    if re.search(r"No space left|Disk quota|File too large|not enough disk space", text, re.IGNORECASE):
+        return StoreBusy(f"cannot write {path}, the disk is full; the journals are safe, try again when there is room")
     if "version number" in text:
         return StoreError(f"{path} is in the format of a newer DuckDB than {duckdb.__version__}; update duckdb")
     if "not a valid DuckDB" in text:

@@ -198,11 +198,8 @@ def _checked(line: Line | Damaged, after: int) -> EventRow | None:
 def _commit(connection: DuckDBPyConnection, batch: Sequence[EventRow], signed: Mapping[str, Receipt]) -> None:
     if not signed:
         return
+    # Should this fail, closing the connection takes the transaction back.
     connection.begin()
-    try:
-        insert(connection, batch)
-        sign(connection, signed)
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
+    insert(connection, batch)
+    sign(connection, signed)
+    connection.commit()

@@ -54,7 +54,7 @@ WITH latest AS (
         sum(epoch_us(last_at) - epoch_us(first_at)) / 1e6 AS seconds
     FROM process GROUP BY run_id
 ), said AS (
-    SELECT run_id, field, arg_max(value, struct_pack(time := time, seq := seq)) AS value FROM mark GROUP BY run_id, field
+    SELECT run_id, field, arg_max(value, row(time, seq)) AS value FROM mark GROUP BY run_id, field
 ), marks AS (
     SELECT run_id,
         max(value) FILTER (field = 'name') AS name,
@@ -92,7 +92,7 @@ FROM metric GROUP BY run_id, epoch, split, name;
 
 -- The last epoch's value of every metric of every run.
 CREATE VIEW final AS
-SELECT run_id, split, name, max(epoch) AS epoch, arg_max(value, struct_pack(epoch := epoch, time := time)) AS value
+SELECT run_id, split, name, max(epoch) AS epoch, arg_max(value, row(epoch, time)) AS value
 FROM metric GROUP BY run_id, split, name;
 
 -- One row per cell of the bench: its best attempt. A finished run beats a live one, a live one one that can be resumed.

@@ -1,7 +1,9 @@
 """Opening the store: nothing counts twice, nobody fails because somebody else is there, and bad files are named."""
 
 import os
+import resource
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -262,6 +264,26 @@ def test_an_unreadable_home_is_named_and_not_taken_for_an_empty_one(modest: Path
         assert "cannot read" in seen_error(home)
     finally:
         home.root.chmod(0o700)
+
+
+def test_on_a_full_disk_everything_can_be_read_and_is_taken_in_later(home: Home, tell: Teller) -> None:
+    tell.run("one")
+    seen(home)
+    tell.run("two", a_spec(seed=1), values=[{f"test/m{number}": 1 / number for number in range(1, 200)}] * 200)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (home.store.stat().st_size // 2, before[1]))
+    try:
+        assert try_ingest(home) is False
+        runs, notes = seen(home, wait=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert runs == ["one", "two"]
+    assert "the disk is full" in notes[0]
+    assert seen(home) == (["one", "two"], [])
+    with Store.open(home) as store:
+        assert store.sql("SELECT count(*) FROM metric").rows == [(1 + 200 * 199,)]
 
 
 HOSTILE_SQL = [

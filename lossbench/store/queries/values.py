@@ -84,7 +84,7 @@ _CHOSEN = "WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition})
 
 _LAST = f"""
 {_CHOSEN}, recorded AS (
-    SELECT run_id, arg_max(value, struct_pack(epoch := epoch, time := time)) AS value, max(epoch) AS epoch
+    SELECT run_id, arg_max(value, row(epoch, time)) AS value, max(epoch) AS epoch
     FROM metric WHERE split = $split AND name = $metric GROUP BY run_id
 )
 SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id
@@ -108,10 +108,10 @@ _BEST = f"""
     FROM metric WHERE name = $metric AND split IN ($split, $judge) GROUP BY run_id, epoch
 ), picked AS (
     SELECT run_id,
-        arg_max(struct_pack(value := value, epoch := epoch), struct_pack(score := score, early := -epoch)) AS best
+        arg_max(value, row(score, -epoch)) AS value, arg_max(epoch, row(score, -epoch)) AS epoch
     FROM recorded WHERE isfinite(score) AND value IS NOT NULL GROUP BY run_id
 )
-SELECT run_id, best.value, best.epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY started_at, run_id
+SELECT run_id, value, epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY started_at, run_id
 """
 
 _CURVES = f"""
