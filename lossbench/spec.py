@@ -219,7 +219,8 @@ class RunSpec:
     def resolved(self) -> dict[str, Any]:
         """Every field, defaults and documentation included, as plain JSON values."""
         whole = plain(self)
-        return {**whole, "loss": {**whole["loss"], "text": str(self.loss)}}
+        sha256 = None if self.loss.code is None else _digest(self.loss.code)
+        return {**whole, "loss": {**whole["loss"], "text": str(self.loss), "sha256": sha256}}
 
 
 def plain(value: "Preset | RunSpec") -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What is said of a loss before any training, and which known loss it turns out to be."""
 
+import hashlib
 import math
 
 import pytest
 
-from lossbench import losses
+from lossbench import losses, presets
 from lossbench.errors import UsageError
+from lossbench.spec import RunSpec
 
 OWN = '''
 """Losses of somebody's own."""
@@ -224,13 +226,16 @@ def test_a_run_refuses_what_is_no_loss(own, name, part):
 
 
 def test_a_reference_carries_its_source_and_outlives_the_file(own, tmp_path):
+    path = tmp_path / "own.py"
     ref = losses.resolve(own("sound"))
-    (tmp_path / "own.py").write_text(OWN.replace("weight=3.0", "weight=4.0"), encoding="utf-8")
+    spec = RunSpec(preset=presets.load("iris-linear"), loss=ref, seed=0, numbers_version=1)
+    assert spec.resolved()["loss"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text(OWN.replace("weight=3.0", "weight=4.0"), encoding="utf-8")
     edited = losses.resolve(own("sound"))
     assert ref.code == OWN
     assert ref != edited
     assert str(ref) != str(edited)
-    (tmp_path / "own.py").unlink()
+    path.unlink()
     assert losses.sources(ref)[1]["weight"].value == 3.0
     assert losses.sources(edited)[1]["weight"].value == 4.0
 
