@@ -20,7 +20,7 @@ __all__ = ["Model", "build", "catalogue", "get", "model"]
 
 Factory = Callable[..., nn.Module]
 
-Takes = Literal["images", "tokens", "features or images"]
+Takes = Literal["features", "images", "tokens", "features or images"]
 _KINDS = {1: "features", 2: "tokens", 3: "images"}
 """Dimensions of a data set's shape -> what its rows are."""
 
