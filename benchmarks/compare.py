@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--keep", type=Path, help="fill this folder and leave it there; one that is filled is used again")
+    parser.add_argument("--keep", type=Path, help="fill this folder and leave it there; a filled one is used again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Home((options.keep or Path(folder)) / f"{options.runs}x{options.epochs}")
