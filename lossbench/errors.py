@@ -1,12 +1,12 @@
 """What can go wrong, as one tree, and the exit code each branch ends with.
 
-    LossbenchError                1
-    ├─ UsageError                 2   a name, knob, field or value that does not exist or is out of range
-    ├─ NothingFound               3   the selection matches no run
-    ├─ NotComparable              5   recipes differ, seeds do not pair
-    ├─ StoreError                 6   damaged, foreign, newer, not writable
-    │  └─ StoreBusy              75   another process holds it; the journals are safe
-    └─ DataError                  6   missing, wrong checksum, wrong shape
+LossbenchError                1
+├─ UsageError                 2   a name, knob, field or value that does not exist or is out of range
+├─ NothingFound               3   the selection matches no run
+├─ NotComparable              5   recipes differ, seeds do not pair
+├─ StoreError                 6   damaged, foreign, newer, not writable
+│  └─ StoreBusy              75   another process holds it; the journals are safe
+└─ DataError                  6   missing, wrong checksum, wrong shape
 """
 
 import difflib

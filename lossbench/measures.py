@@ -47,26 +47,68 @@ class Measure:
 
 _ALL = (
     Measure("top1_acc", "top-1 accuracy", "fraction", "higher", "share of rows whose largest logit is the true class"),
-    Measure("top5_err", "top-5 error", "fraction", "lower", "share of rows whose true class is not among the 5 largest logits; absent below 6 classes"),
-    Measure("macro_recall", "macro recall", "fraction", "higher", "mean over the classes present of the per-class accuracy"),
+    Measure(
+        "top5_err",
+        "top-5 error",
+        "fraction",
+        "lower",
+        "share of rows whose true class is not among the 5 largest logits; absent below 6 classes",
+    ),
+    Measure(
+        "macro_recall", "macro recall", "fraction", "higher", "mean over the classes present of the per-class accuracy"
+    ),
     Measure("nll", "NLL", "nats", "lower", "mean of -log p_y, the same for every loss"),
     Measure("brier", "Brier score", "score", "lower", "mean of sum_c (p_c - [c = y])^2, 0 to 2"),
-    Measure("ece15", "ECE", "fraction", "lower", "expected calibration error, 15 equal bins (lo, hi] of the confidence"),
+    Measure(
+        "ece15", "ECE", "fraction", "lower", "expected calibration error, 15 equal bins (lo, hi] of the confidence"
+    ),
     Measure("entropy", "entropy", "nats", "neither", "mean entropy of the predicted distribution"),
     Measure("conf_mean", "confidence", "fraction", "neither", "mean of the largest probability"),
     Measure("over", "over-confidence", "fraction", "neither", "mean confidence minus accuracy"),
     *(
-        Measure(f"py_q{q:02d}", f"p_y {q} % quantile", "fraction", "neither", f"{q} % quantile of the probability given to the true class")
+        Measure(
+            f"py_q{q:02d}",
+            f"p_y {q} % quantile",
+            "fraction",
+            "neither",
+            f"{q} % quantile of the probability given to the true class",
+        )
         for q in QUANTILES
     ),
-    Measure("objective", "training objective", "score", "neither", "mean of the training loss in its own units, never compared across losses"),
-    Measure("gnorm_all", "gradient norm", "norm", "neither", "l2 norm of the gradient of all weights, mean over the steps of the epoch"),
-    Measure("gnorm_last", "gradient norm, last layer", "norm", "neither", "l2 norm of the gradient of the last linear layer's weights, mean over the steps"),
+    Measure(
+        "objective",
+        "training objective",
+        "score",
+        "neither",
+        "mean of the training loss in its own units, never compared across losses",
+    ),
+    Measure(
+        "gnorm_all",
+        "gradient norm",
+        "norm",
+        "neither",
+        "l2 norm of the gradient of all weights, mean over the steps of the epoch",
+    ),
+    Measure(
+        "gnorm_last",
+        "gradient norm, last layer",
+        "norm",
+        "neither",
+        "l2 norm of the gradient of the last linear layer's weights, mean over the steps",
+    ),
     Measure("wnorm_all", "weight norm", "norm", "neither", "l2 norm of all weights at the end of the epoch"),
     Measure("lr", "learning rate", "factor", "neither", "learning rate at the last step of the epoch"),
-    Measure("seconds", "seconds per epoch", "seconds", "lower", "wall time of the epoch's training steps and evaluation"),
+    Measure(
+        "seconds", "seconds per epoch", "seconds", "lower", "wall time of the epoch's training steps and evaluation"
+    ),
     Measure("samples_per_second", "throughput", "per second", "higher", "training rows per second of training time"),
-    Measure("peak_mem_mib", "peak memory", "MiB", "lower", "largest device allocation of the epoch; on the CPU the process's peak resident size"),
+    Measure(
+        "peak_mem_mib",
+        "peak memory",
+        "MiB",
+        "lower",
+        "largest device allocation of the epoch; on the CPU the process's peak resident size",
+    ),
 )
 
 MEASURES = {each.name: each for each in _ALL}

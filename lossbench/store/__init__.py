@@ -1,6 +1,6 @@
 """The store: one DuckDB file that is complete by itself, filled from journals and read through named queries."""
 
-from lossbench.store import queries
+import lossbench.store.queries as queries
 from lossbench.store.selection import Selection
 from lossbench.store.store import Rows, Store, try_ingest
 
