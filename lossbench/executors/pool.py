@@ -60,7 +60,7 @@ class Pool:
                     break
                 ready = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
                 for worker in [each for each in workers if each.connection in ready]:
-                    yield from self._heard(worker)
+                    yield from self._heard(worker, stop)
                     if worker.dead:
                         workers.remove(worker)
                         # What keeps a worker from coming up keeps the next one too.
@@ -82,12 +82,12 @@ class Pool:
             environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
         return _Worker(slot, self._settings, environment)
 
-    def _heard(self, worker: "_Worker") -> Iterator[Event]:
+    def _heard(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
         """What a worker has to say; its death is told in its place."""
         try:
             message = worker.connection.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._bury(worker, stop)
             return
         match message:
             case None:
@@ -98,11 +98,12 @@ class Pool:
                 worker.follow(message)
                 yield message
 
-    def _bury(self, worker: "_Worker") -> Iterator[Event]:
+    def _bury(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
         obituary = worker.obituary()
         reason = f"its worker process died: {obituary}"
         group, worker.group = worker.group, None
-        if not worker.up:
+        # The signal that stops a sweep may reach its workers as well, and one that is not up yet leaves at once.
+        if not worker.up and not stop():
             self._errors.append(LossbenchError(f"a worker process could not start: {obituary}"))
         elif group is not None and not worker.begun:
             cell = group.cells[0]

@@ -159,28 +159,36 @@ def numbers(home: Home) -> dict[int, str]:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda each: str(each))
-def test_the_second_signal_stops_at_once(home: Home, start: Start, number: int) -> None:
-    # One batch that takes far longer than this test, so that only an immediate end can be seen.
-    process = start(
-        "run",
-        "digits-cnn",
-        "-s",
-        "batch_size=1000",
-        "-s",
-        "epochs=1",
-        "-s",
-        "model.name=resnet18",
-        stderr=subprocess.PIPE,
-    )
-    until(lambda: told(home, "started"))
-    os.kill(process.pid, number)
-    time.sleep(0.3)
-    os.kill(process.pid, number)
-    process.wait(60)
-    assert process.returncode in (130, 128 + number, -number)
-    assert statuses(home)[0] in ("interrupted", "lost")
+STUCK = """
+import time
+from pathlib import Path
+
+import torch.nn.functional as F
+
+
+def stuck(logits, target):
+    while Path(__file__).with_name("flag").exists():
+        time.sleep(1)
+    return F.cross_entropy(logits, target, reduction="none")
+"""
+
+
+def test_the_second_signal_does_not_wait_for_the_batch(home: Home, start: Start, tmp_path: Path) -> None:
+    loss, flag = tmp_path / "loss.py", tmp_path / "flag"
+    loss.write_text(STUCK.replace('Path(__file__).with_name("flag")', f"Path({str(flag)!r})"))
+    process = start("run", *LONG, "--loss", f"{loss}:stuck")
+    trained(home, 2)
+    flag.touch()
+    count = -1
+    while count != (count := len(told(home, "epoch"))):
+        time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) in (130, 143)
+    assert statuses(home) == ["interrupted"]
+    assert len(told(home, "epoch")) == count
 
 
 @pytest.mark.slow
