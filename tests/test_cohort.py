@@ -125,6 +125,17 @@ def listed(value):
             return value
 
 
+@pytest.mark.parametrize("text", ["ce", "el", "mae", "ce-el", "ce-el:focus=0.5", "ce-el:focus=0.2,normalize=area"])
+def test_a_loss_declared_as_a_mixture_is_one(text):
+    entry, sources = losses.sources(losses.resolve(text))
+    knobs = {knob: losses.value_at(source, Clock(epoch=0, epochs=1)) for knob, source in sources.items()}
+    true = losses.at_probability(torch.linspace(0.01, 0.99, 50, dtype=torch.float64))
+    alpha, beta = entry.mixture(**knobs)
+    value, weight = entry.curve(true, **knobs)
+    torch.testing.assert_close(value, alpha * true.ce + beta * true.not_p)
+    torch.testing.assert_close(torch.as_tensor(weight).expand_as(value).double(), alpha + beta * true.p)
+
+
 SHAPES = [
     pytest.param(LINEAR, 101, 5, 3, 8, id="linear-last-batch-5"),
     pytest.param(LINEAR, 65, 33, 11, 16, id="linear-11-classes-last-batch-1"),
@@ -147,7 +158,7 @@ def test_company_changes_no_bit(model, rows, features, classes, batch_size):
             assert alone == together[member], f"{specs[member].loss} in a cohort of {count}"
 
 
-def test_a_run_that_is_not_finished_fails_the_comparison_above():
+def test_the_comparison_above_sees_the_smallest_difference():
     first, second = outcome([cell(lr=0.1), cell(lr=0.1 + 1e-7)], made_up(40, 4, 3))
     assert first != second
 
