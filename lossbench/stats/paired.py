@@ -22,11 +22,16 @@ __all__ = [
 
 EXACT_UP_TO = 20
 DRAWS = 100_000
+ROUNDING = 1e-12
 
 
 def spread(values: NDArray[np.float64]) -> float:
-    """Standard deviation with n - 1 in the denominator; nan for fewer than two values."""
-    return float(values.std(ddof=1)) if values.size > 1 else math.nan
+    """Standard deviation with n - 1 in the denominator; nan for fewer than two values, 0 for equal ones."""
+    if values.size < 2:
+        return math.nan
+    # Equal differences of fractions leave a spread of rounding errors, which would weigh a preset without bound.
+    found = float(values.std(ddof=1))
+    return found if found > ROUNDING * float(np.abs(values).max()) else 0.0
 
 
 def difference(gains: NDArray[np.float64]) -> Estimate:

@@ -119,3 +119,10 @@ def test_one_value_has_no_spread():
 
 def test_estimate_of_an_infinite_sample_is_normal():
     assert Estimate(value=1.96, se=1.0, df=1e9).p == pytest.approx(0.05, abs=1e-4)
+
+
+def test_equal_differences_have_no_spread_however_they_round():
+    gains = np.array([0.95 - 0.92, 0.93 - 0.90, 0.97 - 0.94, 0.91 - 0.88])
+    assert gains.std(ddof=1) > 0
+    assert paired.spread(gains) == 0.0
+    assert paired.spread(np.array([1e-9, 2e-9, 4e-9])) == pytest.approx(np.std([1e-9, 2e-9, 4e-9], ddof=1))
