@@ -1,8 +1,6 @@
 """A cohort: runs of one small network that differ in loss, seed and the optimiser's numbers."""
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lossbench import losses, metrics, models
+from lossbench import devices, losses, metrics, models
 from lossbench.cohort._program import Program
 from lossbench.cohort._rows import Rows, features
 from lossbench.cohort.planning import evenly
@@ -119,13 +117,14 @@ class Cohort:
 
     def _train_epoch(self, clock: Clock, stop: Callable[[], bool]) -> dict[int, dict[str, float]] | None:
         records: dict[int, dict[str, float]] = {}
-        self._begin_measuring()
+        devices.wait(self.device)
+        devices.begin_peak(self.device)
         for part, program in zip(self._parts, self._programs, strict=True):
             began = time.perf_counter()
             measured = program.train(clock, stop)
             if measured is None:
                 return None
-            self._wait_for_device()
+            devices.wait(self.device)
             trained = (time.perf_counter() - began) / len(part)
             for split, inputs in self._held_out.items():
                 held_out = self.dataset.split(split)
@@ -142,27 +141,11 @@ class Cohort:
                     "train/lr": program.lr(clock)[place],
                     "train/seconds": seconds,
                     "train/samples_per_second": len(self.dataset.train) / trained,
-                    "train/peak_mem_mib": self._peak_memory(),
+                    "train/peak_mem_mib": devices.peak_mib(self.device),
                 }
             for member, knobs in zip(part, program.objective.values(clock), strict=True):
                 records[member] |= {f"loss/{knob}": value for knob, value in knobs.items()}
         return records
-
-    def _begin_measuring(self) -> None:
-        self._wait_for_device()
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def _wait_for_device(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def _peak_memory(self) -> float:
-        """In MiB: the device's largest allocation of the epoch, or the process's largest resident size so far."""
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        # Linux counts in KiB, macOS in bytes.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _parts(specs: Sequence[RunSpec], widths: Sequence[int], dtype: torch.dtype) -> list[list[int]]:
