@@ -44,8 +44,13 @@ CREATE VIEW run AS
 WITH latest AS (
     SELECT * FROM started QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY time DESC, seq DESC) = 1
 ), ending AS (
-    SELECT attempt, run_id, max(time) AS ended_at, arg_max(status, seq) AS status, arg_max(reason, seq) AS reason
-    FROM ended GROUP BY attempt, run_id
+    -- A parent tells of its worker's death in a journal of its own, so an end also counts by its time.
+    SELECT ended.run_id, max(ended.time) AS ended_at,
+        arg_max(ended.status, row(ended.time, ended.seq)) AS status,
+        arg_max(ended.reason, row(ended.time, ended.seq)) AS reason
+    FROM ended JOIN latest USING (run_id)
+    WHERE ended.attempt = latest.attempt OR ended.time >= latest.time
+    GROUP BY ended.run_id
 ), process AS (
     SELECT run_id, attempt, min(first_at) AS first_at, max(last_at) AS last_at, max(epoch) AS epoch
     FROM spell GROUP BY run_id, attempt
@@ -82,7 +87,7 @@ SELECT
     attempts, latest.attempt AS attempt, spec, provenance
 FROM latest
 JOIN history USING (run_id)
-LEFT JOIN ending USING (run_id, attempt)
+LEFT JOIN ending USING (run_id)
 LEFT JOIN marks USING (run_id);
 
 -- One row per metric of a finished epoch. A resumed run may have repeated an epoch; the latest record counts.
