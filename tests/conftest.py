@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from lossbench.home import Home
 
+# Tests run side by side, one per core; torch reads this when a test first imports it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("lossbench", deadline=None)
 settings.load_profile("lossbench")

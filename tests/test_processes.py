@@ -1,5 +1,6 @@
 """Telling the living from the dead."""
 
+import os
 import subprocess
 import sys
 
@@ -31,6 +32,5 @@ def test_a_process_is_dead_once_it_has_ended_even_before_anybody_waits_for_it() 
         identity = eval(child.stdout.readline())
         assert processes.alive(identity) is True
         child.kill()
-        # Its end of the pipe closes when it is dead, while it is still a zombie.
-        child.stdout.read()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and still a zombie
         assert processes.alive(identity) is False

@@ -161,7 +161,7 @@ def test_what_is_no_loss_is_refused_in_one_line(text: str) -> None:
 
 
 NAMES = st.from_regex(r"[a-z][a-z-]{0,8}", fullmatch=True)
-VALUES = st.from_regex(r"[0-9a-z.()@~-]{1,6}(,[0-9.]{1,3})?", fullmatch=True)
+VALUES = st.from_regex(r"[0-9a-z.@~-]{1,6}(\([0-9.~,-]{1,6}\))?(,[0-9.]{1,3})?", fullmatch=True)
 
 
 @given(NAMES, st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), VALUES, max_size=3))
