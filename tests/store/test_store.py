@@ -231,6 +231,11 @@ def modest() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         path.chmod(0o777)
+        # What Python imports on first use may lie where an ordinary user cannot read it.
+        first = Home(path / "first")
+        first.create()
+        Teller(first).run("first")
+        seen(first)
         me = os.geteuid()
         if me == 0:
             os.seteuid(65534)
