@@ -1,60 +1,101 @@
-"""The options of the commands that train."""
+"""The options of the commands that train, in sets that a command takes as one value each."""
 
-from typing import Annotated, Literal
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal
 
 import typer
 
-__all__ = [
-    "DeviceOption",
-    "DryRunOption",
-    "ForceOption",
-    "JobsOption",
-    "KeepOption",
-    "MaxTimeOption",
-    "PlainOption",
-    "ResumeOption",
-    "RetryOption",
-    "ThreadsOption",
-]
+from lossbench.cli.app import DataDirOption, HomeOption
+from lossbench.home import Keep
 
-DeviceOption = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        min=1,
-        metavar="N",
-        help="CPU threads per process. [default: by the size of the network]",
-        show_default=False,
-    ),
-]
-MaxTimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-time",
-        metavar="TIME",
-        help="Stop in good order after 90s, 30m or 3h; the same command resumes.",
-        show_default=False,
-    ),
-]
-ForceOption = Annotated[bool, typer.Option("--force", help="Train again what is done already.")]
-RetryOption = Annotated[
-    Literal["failed"] | None,
-    typer.Option("--retry", metavar="failed", help="Take up failed runs again.", show_default=False),
-]
-ResumeOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--resume",
-        metavar="RUN",
-        help="Go on with this run as it was asked for, instead of naming a preset; repeatable.",
-        show_default=False,
-    ),
-]
-KeepOption = Annotated[
-    Literal["last", "all", "none"],
-    typer.Option("--keep-checkpoints", help="Which checkpoints outlive a finished run."),
-]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")]
-PlainOption = Annotated[bool, typer.Option("--plain", help="Lines instead of bars, for logs.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")]
+__all__ = ["Again", "How", "Where", "takes_sets"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where cells run."""
+
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What becomes of cells that have been trained or begun before."""
+
+    resume: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with this run as it was asked for, instead of naming a preset; repeatable.",
+            show_default=False,
+        ),
+    ] = None
+    retry: Annotated[
+        Literal["failed"] | None,
+        typer.Option("--retry", metavar="failed", help="Take up failed runs again.", show_default=False),
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Train again what is done already.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How cells are trained, shown and kept, wherever they run."""
+
+    device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = "auto"
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            metavar="N",
+            help="CPU threads per process. [default: by the size of the network]",
+            show_default=False,
+        ),
+    ] = None
+    max_time: Annotated[
+        str | None,
+        typer.Option(
+            "--max-time",
+            metavar="TIME",
+            help="Stop in good order after 90s, 30m or 3h; the same command resumes.",
+            show_default=False,
+        ),
+    ] = None
+    keep: Annotated[Keep, typer.Option("--keep-checkpoints", help="Which checkpoints outlive a finished run.")] = "none"
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of bars, for logs.")] = False
+    home: HomeOption = None
+    data_dir: DataDirOption = None
+
+
+def takes_sets(command: Callable[..., None]) -> Callable[..., None]:
+    """Put the single options of the sets that a command takes into its signature, where Typer reads them."""
+    sets: dict[str, tuple[Callable[..., Any], list[str]]] = {}
+    parameters = []
+    for parameter in inspect.signature(command).parameters.values():
+        kind = parameter.annotation
+        if isinstance(kind, type) and is_dataclass(kind):
+            options = fields(kind)
+            sets[parameter.name] = (kind, [option.name for option in options])
+            parameters += [
+                inspect.Parameter(
+                    option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
+                )
+                for option in options
+            ]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def spread(**values: Any) -> None:
+        for name, (set_of_options, names) in sets.items():
+            values[name] = set_of_options(**{each: values.pop(each) for each in names})
+        command(**values)
+
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    vars(spread)["__signature__"] = inspect.Signature(parameters)
+    return spread

@@ -4,23 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.app import DataDirOption, HomeOption, SetOption, app
-from lossbench.cli.options import (
-    DeviceOption,
-    DryRunOption,
-    ForceOption,
-    KeepOption,
-    MaxTimeOption,
-    PlainOption,
-    ResumeOption,
-    RetryOption,
-    ThreadsOption,
-)
+from lossbench.cli.app import SetOption, app
+from lossbench.cli.options import Again, How, Where, takes_sets
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
 
 
 @app.command()
+@takes_sets
 def run(
     preset: Annotated[
         str | None,
@@ -31,17 +22,9 @@ def run(
     ] = "ce",
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Initial weights, order, augmentation.")] = 0,
     overrides: SetOption = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    max_time: MaxTimeOption = None,
-    resume: ResumeOption = None,
-    retry: RetryOption = None,
-    force: ForceOption = False,
-    keep: KeepOption = "none",
-    dry_run: DryRunOption = False,
-    plain: PlainOption = False,
-    home: HomeOption = None,
-    data_dir: DataDirOption = None,
+    *,
+    again: Again,
+    how: How,
 ) -> None:
     """Train one preset with one loss and one seed, and print the run's id.
 
@@ -57,21 +40,11 @@ def run(
     from lossbench import losses, presets
     from lossbench.sweep import cells
 
-    if resume:
-        planning = resuming(resume)
+    if again.resume:
+        planning = resuming(again.resume)
     elif preset is None:
         raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
     else:
         wanted = cells([presets.load(preset, overrides or ())], [losses.resolve(loss)], [seed])
-        planning = cells_of(wanted, force=force, retry=retry is not None)
-    train(
-        planning,
-        home=home,
-        data_dir=data_dir,
-        device=device,
-        threads=threads,
-        max_time=max_time,
-        keep=keep,
-        dry_run=dry_run,
-        plain=plain,
-    )
+        planning = cells_of(wanted, again)
+    train(planning, how, Where())

@@ -4,24 +4,14 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.app import DataDirOption, FormatOption, HomeOption, SetOption, app
-from lossbench.cli.options import (
-    DeviceOption,
-    DryRunOption,
-    ForceOption,
-    JobsOption,
-    KeepOption,
-    MaxTimeOption,
-    PlainOption,
-    ResumeOption,
-    RetryOption,
-    ThreadsOption,
-)
+from lossbench.cli.app import FormatOption, SetOption, app
+from lossbench.cli.options import Again, How, Where, takes_sets
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
 
 
 @app.command()
+@takes_sets
 def sweep(
     presets: Annotated[
         list[str] | None,
@@ -56,18 +46,10 @@ def sweep(
         ),
     ] = None,
     overrides: SetOption = None,
-    jobs: JobsOption = 1,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    max_time: MaxTimeOption = None,
-    resume: ResumeOption = None,
-    retry: RetryOption = None,
-    force: ForceOption = False,
-    keep: KeepOption = "none",
-    dry_run: DryRunOption = False,
-    plain: PlainOption = False,
-    home: HomeOption = None,
-    data_dir: DataDirOption = None,
+    *,
+    where: Where,
+    again: Again,
+    how: How,
     format: FormatOption = "table",
 ) -> None:
     """Train every combination of presets, losses and seeds that is not done yet, and print the runs' ids.
@@ -86,25 +68,13 @@ def sweep(
     from lossbench.losses import resolve
     from lossbench.sweep import cells, expand, parse_seeds, request
 
-    if resume:
-        planning = resuming(resume)
+    if again.resume:
+        planning = resuming(again.resume)
     elif not presets:
         raise UsageError("name presets (see `lossbench presets`), or runs to go on with: --resume RUN")
     else:
         asked = request(presets, losses or (), seeds, grid or ())
         experiments = expand(asked.presets, overrides or (), asked.grid)
         wanted = cells(experiments, [resolve(text) for text in asked.losses], parse_seeds(asked.seeds))
-        planning = cells_of(wanted, force=force, retry=retry is not None)
-    train(
-        planning,
-        home=home,
-        data_dir=data_dir,
-        device=device,
-        threads=threads,
-        max_time=max_time,
-        keep=keep,
-        dry_run=dry_run,
-        plain=plain,
-        jobs=jobs,
-        format=format,
-    )
+        planning = cells_of(wanted, again)
+    train(planning, how, where, format)

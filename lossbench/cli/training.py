@@ -4,19 +4,19 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from lossbench.cli.app import Format
+from lossbench.cli.options import Again, How, Where
 from lossbench.cli.plan import show_plan
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import ExitCode, UsageError
 from lossbench.events import EpochDone, RunEnded, RunStarted
-from lossbench.home import Keep, find_home
+from lossbench.home import find_home
 from lossbench.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -31,16 +31,8 @@ INGEST_SECONDS = 5.0
 
 def train(
     planning: "Callable[[Store], Sequence[Planned]]",
-    *,
-    home: Path | None,
-    data_dir: Path | None,
-    device: str,
-    threads: int | None,
-    max_time: str | None,
-    keep: Keep,
-    dry_run: bool,
-    plain: bool,
-    jobs: int = 1,
+    how: How,
+    where: Where,
     format: Format = "table",
 ) -> None:
     """Train what is planned in sight of the store; print the run ids and leave with the exit code of them all."""
@@ -50,27 +42,29 @@ def train(
     from lossbench.store import Store, try_ingest
     from lossbench.sweep import carry_out
 
-    seconds = parse_duration(max_time)
-    place = find_home(home)
+    seconds = parse_duration(how.max_time)
+    place = find_home(how.home)
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
         planned = planning(store)
-    if dry_run:
+    if how.dry_run:
         show_plan(planned, format)
         return
     place.create()
-    settings = Settings(home=place, data_folder=data_folder(data_dir), device=device, threads=threads, keep=keep)
-    executor = Pool(settings, workers=jobs) if jobs > 1 else Inline(settings)
+    settings = Settings(
+        home=place, data_folder=data_folder(how.data_dir), device=how.device, threads=how.threads, keep=how.keep
+    )
+    executor = Pool(settings, workers=where.jobs) if where.jobs > 1 else Inline(settings)
     todo = [each for each in planned if each.action in ("start", "resume")]
     _tell(planned)
     for text in dict.fromkeys(text for each in todo for text in cautions(each.spec.loss)):
         note(text)
     begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
-    with stop_on_signals(seconds) as stop, follow(len(todo), plain=plain) as show_event:
+    with stop_on_signals(seconds) as stop, follow(len(todo), plain=how.plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
-        for event in carry_out(todo, executor, stop, jobs=jobs):
+        for event in carry_out(todo, executor, stop, jobs=where.jobs):
             show_event(event)
             match event:
                 case RunStarted():
@@ -91,12 +85,12 @@ def train(
     raise typer.Exit(_exit_code(statuses, len(todo) - len(begun), stop.exit_code if stopped else None))
 
 
-def cells_of(wanted: Sequence[RunSpec], *, force: bool, retry: bool) -> "Callable[[Store], Sequence[Planned]]":
+def cells_of(wanted: Sequence[RunSpec], again: Again) -> "Callable[[Store], Sequence[Planned]]":
     """A plan for these cells against what the store knows of them."""
     from lossbench.store import queries
     from lossbench.sweep import plan
 
-    return lambda store: plan(wanted, queries.cells(store), force=force, retry=retry)
+    return lambda store: plan(wanted, queries.cells(store), force=again.force, retry=again.retry is not None)
 
 
 def resuming(
