@@ -1,5 +1,6 @@
 """Under what circumstances a run's numbers came about; recorded with the run and never part of its identity."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": str(device),
         "device_name": devices.name_of(device),
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "command": sys.argv,

@@ -10,7 +10,7 @@ from lossbench import presets, suites
 from lossbench.errors import UsageError
 from lossbench.events import Event
 from lossbench.executors import Executor, Group
-from lossbench.spec import NUMBERS_VERSION, LossRef, Preset, RunSpec, parse_assignment
+from lossbench.spec import NUMBERS_VERSION, DataSpec, LossRef, ModelSpec, Preset, RunSpec, parse_assignment
 from lossbench.store.queries import Cell, RunDetail
 
 __all__ = ["Planned", "Request", "carry_out", "cells", "expand", "parse_seeds", "plan", "plan_again", "request"]
@@ -153,10 +153,10 @@ def plan_again(runs: Iterable[RunDetail], *, anew: bool) -> list[Planned]:
     return planned
 
 
-def carry_out(
-    planned: Sequence[Planned], executor: Executor, stop: Callable[[], bool], *, jobs: int
-) -> Iterator[Event]:
+def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[], bool]) -> Iterator[Event]:
     """Train what is planned and yield what happens; small networks of one recipe train together.
+
+    Where several groups run at once, the longest of a seed begin first, so that none is left to run alone at the end.
 
     Raises:
         LossbenchError: after the last event, when there were cells that could not even begin.
@@ -164,7 +164,7 @@ def carry_out(
     # Imported here because it brings torch, which planning does without.
     from lossbench import cohort
 
-    share = max(1, -(-len(planned) // jobs))
+    share = max(1, -(-len(planned) // executor.workers))
     cohorts = cohort.plan([each.spec for each in planned], largest=min(share, cohort.LARGEST))
     groups = [
         Group(
@@ -173,7 +173,29 @@ def carry_out(
         )
         for places in cohorts
     ]
-    yield from executor.run(groups, stop)
+    yield from executor.run(_longest_first(groups) if executor.workers > 1 else groups, stop)
+
+
+def _longest_first(groups: list[Group]) -> list[Group]:
+    """Seed by seed as before, and within a seed by the operations their training takes."""
+    from lossbench import costs, losses
+
+    operations: dict[tuple[DataSpec, ModelSpec], int] = {}
+
+    def length(group: Group) -> int:
+        preset = group.cells[0].preset
+        shape = (preset.data, preset.model)
+        if shape not in operations:
+            operations[shape] = costs.estimate(preset).flops
+        steps = sum(len(losses.find(cell.loss).steps) for cell in group.cells)
+        return operations[shape] * preset.epochs * steps
+
+    lengths = [length(group) for group in groups]
+    if len(set(lengths)) == 1:
+        return groups
+    seeds = {seed: place for place, seed in reversed(list(enumerate(group.cells[0].seed for group in groups)))}
+    order = sorted(range(len(groups)), key=lambda place: (seeds[groups[place].cells[0].seed], -lengths[place]))
+    return [groups[place] for place in order]
 
 
 def _split(values: str) -> list[str]:

@@ -4,8 +4,9 @@ import pytest
 
 from lossbench import presets
 from lossbench.errors import UsageError
+from lossbench.executors import Group
 from lossbench.spec import parse_loss
-from lossbench.sweep import cells, expand, parse_seeds
+from lossbench.sweep import Planned, carry_out, cells, expand, parse_seeds
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,27 @@ def test_cells_come_seed_by_seed_so_that_an_early_stop_leaves_pairs() -> None:
     assert [(cell.seed, cell.loss.name) for cell in made] == [(3, "ce"), (3, "adaptive"), (1, "ce"), (1, "adaptive")]
     assert len({cell.key for cell in made}) == 4
     assert len({cell.recipe for cell in made}) == 1
+
+
+class Recording:
+    """An executor that only looks at what it is given."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self.groups: list[Group] = []
+
+    def run(self, groups, stop):
+        self.groups = list(groups)
+        return iter(())
+
+
+@pytest.mark.parametrize(("workers", "ordered"), [(1, "sixfold last"), (2, "sixfold first")])
+def test_with_several_workers_the_longest_cells_of_a_seed_begin_first(workers: int, ordered: str) -> None:
+    short, long = presets.load("digits-cnn", ["epochs=2"]), presets.load("digits-cnn", ["epochs=6"])
+    wanted = cells([short, long], [parse_loss("ce"), parse_loss("cot")], (1, 0))
+    executor = Recording(workers)
+    list(carry_out([Planned(spec=spec, action="start") for spec in wanted], executor, lambda: False))
+    begun = [(cell.seed, cell.preset.epochs, cell.loss.name) for group in executor.groups for cell in group.cells]
+    one_seed = [(2, "ce"), (2, "cot"), (6, "ce"), (6, "cot")]
+    order = one_seed if ordered == "sixfold last" else one_seed[::-1]
+    assert begun == [(seed, *each) for seed in (1, 0) for each in order]

@@ -19,6 +19,13 @@ class Where:
     """Where cells run."""
 
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")] = 1
+    gpus: Annotated[
+        str | None,
+        typer.Option("--gpus", metavar="LIST", help="Work on these GPUs, such as 0,1,3.", show_default=False),
+    ] = None
+    jobs_per_gpu: Annotated[
+        int, typer.Option("--jobs-per-gpu", min=1, metavar="N", help="Worker processes on each of --gpus.")
+    ] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

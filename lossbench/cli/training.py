@@ -10,6 +10,7 @@ import typer
 
 from lossbench.cli.app import Format
 from lossbench.cli.options import Again, How, Where
+from lossbench.cli.placing import executor_for
 from lossbench.cli.plan import show_plan
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
@@ -37,13 +38,17 @@ def train(
 ) -> None:
     """Train what is planned in sight of the store; print the run ids and leave with the exit code of them all."""
     from lossbench.data import data_folder
-    from lossbench.executors import Inline, Pool, Settings
+    from lossbench.executors import Settings
     from lossbench.losses import cautions
     from lossbench.store import Store, try_ingest
     from lossbench.sweep import carry_out
 
     seconds = parse_duration(how.max_time)
     place = find_home(how.home)
+    settings = Settings(
+        home=place, data_folder=data_folder(how.data_dir), device=how.device, threads=how.threads, keep=how.keep
+    )
+    executor = executor_for(where, settings)
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
@@ -52,10 +57,6 @@ def train(
         show_plan(planned, format)
         return
     place.create()
-    settings = Settings(
-        home=place, data_folder=data_folder(how.data_dir), device=how.device, threads=how.threads, keep=how.keep
-    )
-    executor = Pool(settings, workers=where.jobs) if where.jobs > 1 else Inline(settings)
     todo = [each for each in planned if each.action in ("start", "resume")]
     _tell(planned)
     for text in dict.fromkeys(text for each in todo for text in cautions(each.spec.loss)):
@@ -64,7 +65,7 @@ def train(
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
     with stop_on_signals(seconds) as stop, follow(len(todo), plain=how.plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
-        for event in carry_out(todo, executor, stop, jobs=where.jobs):
+        for event in carry_out(todo, executor, stop):
             show_event(event)
             match event:
                 case RunStarted():

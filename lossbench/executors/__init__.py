@@ -5,7 +5,7 @@ stream is for people; losing its reader loses a progress bar and nothing else.
 """
 
 from lossbench.executors.inline import Inline
-from lossbench.executors.pool import Pool
+from lossbench.executors.pool import Pool, parse_gpus
 from lossbench.executors.work import Executor, Group, Settings
 
-__all__ = ["Executor", "Group", "Inline", "Pool", "Settings"]
+__all__ = ["Executor", "Group", "Inline", "Pool", "Settings", "parse_gpus"]

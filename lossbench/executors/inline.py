@@ -11,6 +11,8 @@ __all__ = ["Inline"]
 class Inline:
     """The executor that is no more than a loop."""
 
+    workers = 1
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from lossbench.errors import LossbenchError
+from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, now
 from lossbench.executors.work import Group, Settings, Stop, could_not_begin
 from lossbench.journal import Journal
 
-__all__ = ["Pool", "visible_gpus"]
+__all__ = ["Pool", "parse_gpus", "visible_gpus"]
 
 POLL_SECONDS = 0.1
 """How long an interrupt may go unnoticed while no worker has anything to say."""
@@ -29,10 +29,15 @@ PATIENCE_SECONDS = 10.0
 
 
 class Pool:
-    """Worker processes, each running one group at a time in the order of the groups."""
+    """Worker processes, each running one group at a time in the order of the groups.
 
-    def __init__(self, settings: Settings, *, workers: int) -> None:
+    Each sees one of the `gpus` only; where none are named, one of the visible ones, unless it is to use the CPU.
+    """
+
+    def __init__(self, settings: Settings, *, workers: int, gpus: Sequence[str] = ()) -> None:
+        self.workers = workers
         self._settings = settings
+        self._gpus = gpus or (visible_gpus() if settings.device in ("auto", "cuda") else ())
         self._slots = set(range(workers))
         self._errors: list[LossbenchError] = []
 
@@ -77,9 +82,8 @@ class Pool:
         cores = len(os.sched_getaffinity(0))
         threads = self._settings.threads or max(1, cores // len(self._slots))
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        gpus = visible_gpus()
-        if gpus and self._settings.device in ("auto", "cuda"):
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+        if self._gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
         return _Worker(slot, self._settings, environment)
 
     def _heard(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
@@ -198,3 +202,21 @@ def visible_gpus() -> list[str]:
     with contextlib.suppress(OSError):
         return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").iterdir())]
     return []
+
+
+def parse_gpus(text: str) -> list[str]:
+    """The GPUs named in a list such as `0,1,3`.
+
+    Raises:
+        UsageError: one of them is not there, or is named twice.
+    """
+    named = [each.strip() for each in text.split(",")]
+    there = visible_gpus()
+    for each in named:
+        if each not in there:
+            raise UsageError(
+                f"there is no GPU {each!r} here; " + (f"known: {', '.join(there)}" if there else "none is")
+            )
+    if len(set(named)) < len(named):
+        raise UsageError(f"GPUs {text!r} names one twice; --jobs-per-gpu gives each several workers")
+    return named

@@ -43,6 +43,11 @@ class Executor(Protocol):
     the others alone. Once `stop()` is true no further group begins and the running ones end as `interrupted`.
     """
 
+    @property
+    def workers(self) -> int:
+        """How many groups run at once."""
+        ...
+
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         """Yield the events of every group.
 

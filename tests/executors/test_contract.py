@@ -227,3 +227,18 @@ for event in Pool(settings, workers=1).run([group(endless(0))], never):
         time.sleep(0.02)
     assert journalled(home)[-1]["status"] == "interrupted"
     assert home.checkpoint(started["run_id"]).exists()
+
+
+def test_each_slot_is_pinned_to_one_gpu_and_every_gpu_has_its_slots(home):
+    pool = Pool(Settings(home=home, data_folder=NOWHERE, device="cpu"), workers=4, gpus=["5", "GPU-1f"])
+    running, pinned = {}, []
+
+    def all_four_have_begun() -> bool:
+        return len(running) == 4
+
+    for event in pool.run([group(endless(seed)) for seed in range(4)], all_four_have_begun):
+        if isinstance(event, RunStarted):
+            running[event.run_id] = event.provenance["pid"]
+            pinned.append(event.provenance["visible_gpus"])
+    assert sorted(pinned) == ["5", "5", "GPU-1f", "GPU-1f"]
+    assert len(set(running.values())) == 4

@@ -1,0 +1,32 @@
+"""From the options of where cells run to the executor that runs them."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lossbench.cli.options import Where
+from lossbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossbench.executors import Executor, Settings
+
+__all__ = ["executor_for"]
+
+
+def executor_for(where: Where, settings: "Settings") -> "Executor":
+    """The executor that was asked for.
+
+    Raises:
+        UsageError: options that do not go together, or a place that is not there.
+    """
+    from lossbench.executors import Inline, Pool, parse_gpus
+
+    if where.gpus is None:
+        if where.jobs_per_gpu > 1:
+            raise UsageError("--jobs-per-gpu says how many workers share each GPU of --gpus; name these too")
+        return Pool(settings, workers=where.jobs) if where.jobs > 1 else Inline(settings)
+    if where.jobs > 1:
+        raise UsageError("--jobs and --gpus both say how many workers there are; give --gpus and --jobs-per-gpu")
+    if settings.device not in ("auto", "cuda"):
+        raise UsageError(f"--device {settings.device} and --gpus {where.gpus} do not go together; leave one out")
+    gpus = parse_gpus(where.gpus)
+    return Pool(replace(settings, device="cuda"), workers=len(gpus) * where.jobs_per_gpu, gpus=gpus)
