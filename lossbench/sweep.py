@@ -84,25 +84,26 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def expand(names: Iterable[str], overrides: Sequence[str], grid: Sequence[str]) -> list[Preset]:
-    """Every preset, once for each combination of the `field=v1,v2` grids."""
+def expand(names: Iterable[str], overrides: Sequence[str], grid: Sequence[str]) -> dict[Preset, tuple[str, ...]]:
+    """Every preset, once for each combination of the `field=v1,v2` grids, with its name and all its `field=value`."""
     axes = []
     for axis in grid:
         key, values = parse_assignment(axis)
         axes.append([f"{key}={value}" for value in _split(values)])
-    return [
-        presets.load(name, [*overrides, *combination])
+    return {
+        presets.load(name, [*overrides, *combination]): (name, *overrides, *combination)
         for name in dict.fromkeys(names)
         for combination in itertools.product(*axes)
-    ]
+    }
 
 
-def cells(experiments: Sequence[Preset], losses: Sequence[LossRef], seeds: Sequence[int]) -> list[RunSpec]:
+def cells(experiments: Iterable[Preset], losses: Sequence[LossRef], seeds: Sequence[int]) -> list[RunSpec]:
     """The product of presets, losses and seeds, seed by seed, so that an early stop leaves complete pairs."""
+    chosen = list(experiments)
     return [
         RunSpec(preset=preset, loss=loss, seed=seed, numbers_version=NUMBERS_VERSION)
         for seed in seeds
-        for preset in experiments
+        for preset in chosen
         for loss in dict.fromkeys(losses)
     ]
 

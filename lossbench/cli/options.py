@@ -4,14 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
 from lossbench.cli.app import DataDirOption, HomeOption
 from lossbench.home import Keep
 
-__all__ = ["Again", "How", "Where", "takes_sets"]
+__all__ = ["Again", "How", "Where", "arguments", "takes_sets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,3 +106,21 @@ def takes_sets(command: Callable[..., None]) -> Callable[..., None]:
     spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     vars(spread)["__signature__"] = inspect.Signature(parameters)
     return spread
+
+
+def arguments(options: Again | How) -> list[str]:
+    """The command-line arguments that say what a set of options says, without those left at their defaults."""
+    given: list[str] = []
+    for option in fields(options):
+        value = getattr(options, option.name)
+        if value == option.default:
+            continue
+        flag = get_args(option.type)[1].default
+        match value:
+            case bool():
+                given.append(flag)
+            case list():
+                given += [word for each in value for word in (flag, str(each))]
+            case _:
+                given += [flag, str(value)]
+    return given

@@ -1,13 +1,18 @@
 """`lossbench sweep`: every combination of presets, losses and seeds that is not done yet."""
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossbench.cli.app import FormatOption, SetOption, app
+from lossbench.cli.commands import asked_for, list_commands, resumed
 from lossbench.cli.options import Again, How, Where, takes_sets
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossbench.sweep import Planned
 
 
 @app.command()
@@ -50,6 +55,10 @@ def sweep(
     where: Where,
     again: Again,
     how: How,
+    emit_commands: Annotated[
+        bool,
+        typer.Option("--emit-commands", help="Print a `lossbench run` line for each cell to train, and train nothing."),
+    ] = False,
     format: FormatOption = "table",
 ) -> None:
     """Train every combination of presets, losses and seeds that is not done yet, and print the runs' ids.
@@ -64,17 +73,25 @@ def sweep(
       lossbench sweep digits-mlp wine-linear -l ce -l focal:gamma=1 -g optimizer.lr=0.01,0.05 --seeds 3 --jobs 2
       lossbench sweep cifar100-resnet18 -l ce -l adaptive --seeds 5 --dry-run
       lossbench sweep suite:mixing-table1-cifar100 --dry-run
+      lossbench sweep suite:uci --emit-commands | parallel --jobs 8
     """
     from lossbench.losses import resolve
     from lossbench.sweep import cells, expand, parse_seeds, request
 
+    line: Callable[[Planned], Sequence[str]]
     if again.resume:
+        line = resumed
         planning = resuming(again.resume)
     elif not presets:
         raise UsageError("name presets (see `lossbench presets`), or runs to go on with: --resume RUN")
     else:
         asked = request(presets, losses or (), seeds, grid or ())
         experiments = expand(asked.presets, overrides or (), asked.grid)
-        wanted = cells(experiments, [resolve(text) for text in asked.losses], parse_seeds(asked.seeds))
+        written = {resolve(text): text for text in asked.losses}
+        wanted = cells(experiments, [*written], parse_seeds(asked.seeds))
+        line = asked_for(experiments, written, again)
         planning = cells_of(wanted, again)
-    train(planning, how, where, format)
+    if emit_commands:
+        list_commands(planning, line, how)
+    else:
+        train(planning, how, where, format)

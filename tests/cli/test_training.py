@@ -1,6 +1,8 @@
 """`run` and `sweep` end to end: what they print, store, skip, resume and refuse."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,34 @@ def test_sweep_pairs_seeds_skips_what_is_done_and_says_so_before(lossbench: Loss
     assert one.out.strip() in ended.out.split()
     assert "1 of 4 is done already" in ended.err
     assert len(json.loads(lossbench("ls", "--format", "json").out)["rows"]) == 4
+
+
+def test_emitted_commands_do_what_the_sweep_would_have_done_and_nothing_twice(
+    lossbench: Lossbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's mine"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    preset = (Path(__file__).parents[2] / "presets" / "digits-mlp.toml").read_text()
+    Path("my preset.toml").write_text(preset)
+    Path("mine.py").write_text(
+        "import torch\ndef plain(logits, target):\n"
+        "    return torch.nn.functional.cross_entropy(logits, target, reduction='none')\n"
+    )
+    grid = ("-g", "model.hidden=[4],[4,4]", "-s", "epochs=2", "--threads", 1, "--data-dir", "data here")
+    command = ("sweep", "./my preset.toml", *grid, "-l", "focal:gamma=2", "-l", "./mine.py:plain", "-n", "7,")
+    assert lossbench(*command, "-l", "ce").code == 0
+    wider = ("sweep", *command[1:], "-l", "ce", "-n", "7,8", "--emit-commands")
+    commands = lossbench(*wider).out.splitlines()
+    assert len(commands) == 6
+    assert all(" --seed 8 " in line for line in commands)
+    (mine, *_) = [line for line in commands if "mine.py" in line]
+    here = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    ran = subprocess.run(["sh", "-c", mine], cwd="/", env=here, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert lossbench(*wider).out.splitlines() == [line for line in commands if line != mine]
+    rows = json.loads(lossbench("ls", "--format", "json").out)["rows"]
+    assert [row["status"] for row in rows] == ["done"] * 7
 
 
 def test_time_running_out_interrupts_in_good_order_and_the_same_command_resumes(lossbench: Lossbench) -> None:
