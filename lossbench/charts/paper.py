@@ -20,7 +20,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B22222", "#56B4E9", "#8
 _GRAY = "0.6"
 _LEGEND_ROW = 0.17
 """Inches."""
-_TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 32, 72, 17
+_TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 40, 72, 17
 _UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -52,7 +52,7 @@ def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
         down = -(-len(figure.panels) // across)
         names = max(sum(len(_folded(name)) for name in panel.y.names) for panel in figure.panels)
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]
-        wide = max(5.0, 3.4 * across)
+        wide = max(6.0 if names else 5.0, 3.4 * across)
         sheet = Sheet(figsize=(wide, sum(heights) + 0.6), layout="constrained")
         letters = round(wide * _LETTERS_PER_INCH)
         grid = sheet.add_gridspec(down + 1, across, height_ratios=heights)

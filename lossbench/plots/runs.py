@@ -56,9 +56,13 @@ class Group:
 
     @property
     def averaged(self) -> tuple[RunRow, ...]:
-        """The runs a mean is taken over: those that did not end early, or all where every one did."""
-        whole = tuple(row for row in self.runs if row.status not in ("diverged", "failed"))
-        return whole or self.runs
+        """The runs a mean is taken over: the finished ones; before there is one, those that have not broken down.
+
+        A curve over whoever has come that far would bend where a seed drops out, and end where the newest seed is.
+        """
+        done = tuple(row for row in self.runs if row.status == "done")
+        sound = tuple(row for row in self.runs if row.status not in ("diverged", "failed"))
+        return done or sound or self.runs
 
 
 def select(store: Store, request: Request, *, with_baseline: bool = False) -> list[RunRow]:

@@ -1,5 +1,6 @@
 """Charts over epochs: metrics, paired differences, knob values, speed."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -148,8 +149,8 @@ def _remarks(
     changes: Mapping[str, Sequence[float]],
 ) -> Iterator[str]:
     """What the picture leaves out, and what its dotted lines are."""
-    if left_out := sum(len(group.runs) - len(group.averaged) for group in groups):
-        yield f"{left_out} diverged or failed left out"
+    if left_out := Counter(row.status for group in groups for row in group.runs if row not in group.averaged):
+        yield f"left out: {', '.join(f'{count} {status}' for status, count in sorted(left_out.items()))}"
     kept = {row.run_id for group in groups for row in group.averaged}
     for quantity, values in numbers.items():
         # Knobs belong to some losses only; a metric that some runs lack is worth a word.

@@ -11,7 +11,7 @@ from lossbench import charts, plots
 from lossbench.charts import Bars, Box, Cells, Figure, Line, Points
 from lossbench.errors import LossbenchError, NotComparable, NothingFound, UsageError
 from lossbench.home import Home
-from lossbench.plots import KINDS, Request
+from lossbench.plots import KINDS, Request, runs
 from lossbench.store import Selection, Store, queries
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "charts"
@@ -107,7 +107,16 @@ def test_a_diverged_run_is_counted_not_averaged(bench: Store) -> None:
     figure = plots.figure("curves", bench, Request(selection=Selection(presets=("wine-linear",))))
     (line,) = lines(figure, "ce-el:focus=0-0.5")
     assert np.isfinite(line.y).all()
-    assert "1 diverged or failed left out" in figure.caption
+    assert "left out: 1 diverged" in figure.caption
+
+
+def test_a_seed_that_is_still_training_does_not_cut_the_curve_of_the_others(bench: Store) -> None:
+    rows = runs.select(bench, ONE)
+    (group, *_) = runs.grouped(rows)
+    *done, last = group.runs
+    assert replace(group, runs=(*done, replace(last, status="running"))).averaged == tuple(done)
+    begun = replace(group, runs=tuple(replace(row, status="running") for row in group.runs))
+    assert begun.averaged == begun.runs
 
 
 def test_runs_without_the_metric_are_counted(bench: Store) -> None:
