@@ -67,6 +67,10 @@ class DataSpec:
     normalize: Literal["none", "feature", "channel", "pixel-mean", "imagenet"] = "none"
     """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image; or by
     ImageNet's, per channel."""
+    side: Annotated[int, Ge(8)] | None = None
+    """Height and width that pictures of many sizes are scaled to, for a data set read from its files."""
+    part: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Train on a random part of each such picture, of at least this share of its area; 0 takes the middle."""
     flip: bool = False
     """Mirror each training image with probability one half."""
     crop_padding: Annotated[int, Ge(0)] = 0
@@ -88,6 +92,7 @@ class DataSpec:
     def augmented(self) -> bool:
         """Whether a training image looks different from epoch to epoch."""
         changes = (
+            self.part,
             self.crop_padding,
             self.rotation,
             self.perspective,

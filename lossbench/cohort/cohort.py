@@ -15,6 +15,7 @@ from lossbench.cohort._program import Program
 from lossbench.cohort._rows import Rows, features
 from lossbench.cohort.planning import evenly
 from lossbench.data import Dataset
+from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
 from lossbench.schedules import Clock
 from lossbench.spec import RunSpec
@@ -45,7 +46,15 @@ class Cohort:
         device: torch.device | str,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        """All specs must agree as `plan` requires; float64 as `dtype` is for checks of the arithmetic."""
+        """All specs must agree as `plan` requires; float64 as `dtype` is for checks of the arithmetic.
+
+        Raises:
+            UsageError: the rows are not in memory.
+        """
+        if dataset.pictures is not None:
+            raise UsageError(
+                f"model {specs[0].preset.model.name} takes rows in memory; {dataset.name} is read from files"
+            )
         self.specs = list(specs)
         self.device = torch.device(device)
         self.dataset = dataset.to(self.device)

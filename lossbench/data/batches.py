@@ -1,6 +1,6 @@
 """Batches of a data set, in an order and with an augmentation that only seed and epoch decide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lossbench.data import augment
 from lossbench.data.splits import generator
+from lossbench.data.streaming import LARGEST_BATCH, Cut
 from lossbench.data.types import Dataset
 from lossbench.spec import DataSpec
 
@@ -24,14 +25,16 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Training batches of one epoch, the last one shorter where the rows do not divide."""
     home = dataset.train.target.device
-    order = permutation(len(dataset.train), seed=seed, epoch=epoch).to(home)
+    order = permutation(len(dataset.train), seed=seed, epoch=epoch)
     views = None
     if dataset.kind == "images":
         height, width = dataset.shape[1:]
         views = augment.draw(spec, len(dataset.train), (height, width), seed=seed, epoch=epoch)
         views = views and views.to(home)
-    for rows in torch.split(order, batch_size):
-        inputs = dataset.train.inputs[rows]
+    raw = dataset.train.inputs
+    pieces = (raw[rows] for rows in torch.split(order.to(raw.device), batch_size))
+    cut = Cut(area=spec.part, seed=seed, epoch=epoch) if spec.part else None
+    for rows, inputs in zip(torch.split(order.to(home), batch_size), _present(dataset, pieces, cut), strict=True):
         if dataset.kind == "images":
             inputs = _network_input(inputs, dataset, views and views.take(rows))
         yield inputs.to(device, non_blocking=True), dataset.train.target[rows].to(device, non_blocking=True)
@@ -49,9 +52,21 @@ def evaluation_batches(
     rows = dataset.split(split)
     if rows is None:
         return
-    for inputs, target in zip(torch.split(rows.inputs, batch_size), torch.split(rows.target, batch_size), strict=True):
+    at_once = batch_size if dataset.pictures is None else min(batch_size, LARGEST_BATCH)
+    pieces = _present(dataset, torch.split(rows.inputs, at_once), None)
+    for inputs, target in zip(pieces, torch.split(rows.target, at_once), strict=True):
         images = _network_input(inputs, dataset, None) if dataset.kind == "images" else inputs
         yield images.to(device, non_blocking=True), target.to(device, non_blocking=True)
+
+
+def _present(dataset: Dataset, pieces: Iterable[Tensor], cut: Cut | None) -> Iterator[Tensor]:
+    """Pieces of a split's inputs, with pictures in place of the numbers of their files."""
+    if dataset.pictures is None:
+        yield from pieces
+        return
+    home = dataset.train.target.device
+    for pixels in dataset.pictures.batches(pieces, cut, pinned=home.type == "cuda"):
+        yield pixels.to(home, non_blocking=True)
 
 
 def _network_input(images: Tensor, dataset: Dataset, views: augment.Views | None) -> Tensor:

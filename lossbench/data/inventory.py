@@ -25,7 +25,7 @@ class Held:
     state: State
     path: Path | None
     size: int | None
-    """Bytes of everything that belongs to it."""
+    """Bytes of everything that belongs to it; None for sets of so many files that counting them takes minutes."""
 
 
 def matching(patterns: Iterable[str]) -> tuple[Source, ...]:
@@ -51,6 +51,8 @@ def held(source: Source, folder: Path) -> Held:
     path = source.found(folder)
     if path is None:
         return Held(source=source, state="missing", path=None, size=None)
+    if source.streamed:
+        return Held(source=source, state="present", path=path, size=None)
     files = [path] if path.parent == folder else [each for each in path.parent.rglob("*") if each.is_file()]
     return Held(source=source, state="present", path=path, size=sum(file.stat().st_size for file in files))
 

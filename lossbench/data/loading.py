@@ -45,15 +45,13 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
     labels = _labels(spec, tables, train_rows)
     noise = record(train.target, labels, classes) if spec.noise or spec.human_labels else None
     train = dataclasses.replace(train, target=labels)
-    if spec.jitter and tables.train.inputs.shape[1] != 3:
-        raise UsageError(f"data.jitter needs colour images; {spec.name} is grey")
     shift = scale = None
     if source.kind == "features":
         move, stretch = normalise.for_features(spec, train.inputs)
         train, test = (Split(inputs=part.inputs * stretch + move, target=part.target) for part in (train, test))
         val = val and Split(inputs=val.inputs * stretch + move, target=val.target)
     elif source.kind == "images":
-        shift, scale = normalise.for_images(spec, train.inputs)
+        shift, scale = normalise.for_images(spec, None if source.streamed else train.inputs, channels=source.shape[0])
     return Dataset(
         name=spec.name,
         kind=source.kind,
@@ -66,6 +64,7 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
         shift=shift,
         scale=scale,
         vocabulary=tables.vocabulary,
+        pictures=tables.pictures and tables.pictures(spec.side or source.shape[-1]),
     )
 
 
@@ -80,6 +79,12 @@ def _check(spec: DataSpec, source: Source) -> None:
         raise UsageError(f"flips, crops and other changes to pictures need images; {spec.name} has {source.kind}")
     if source.kind == "tokens" and spec.normalize != "none":
         raise UsageError(f"data.normalize={spec.normalize} needs numbers; {spec.name} has words: use none")
+    if not source.streamed and (spec.side or spec.part):
+        raise UsageError(
+            f"data.side and data.part are for pictures of many sizes; all rows of {spec.name} have one size"
+        )
+    if spec.jitter and source.shape[0] != 3:
+        raise UsageError(f"data.jitter needs colour images; {spec.name} is grey")
     if spec.jitter and spec.normalize == "pixel-mean":
         raise UsageError("data.jitter needs colours, which are gone once data.normalize=pixel-mean has been applied")
 
@@ -104,6 +109,7 @@ def _only(spec: DataSpec, tables: Tables) -> Tables:
         train=kept(tables.train),
         test=tables.test and kept(tables.test),
         vocabulary=tables.vocabulary,
+        pictures=tables.pictures,
         class_names=tuple(tables.class_names[label] for label in spec.classes),
     )
 

@@ -29,32 +29,37 @@ def for_features(spec: DataSpec, train: Tensor) -> tuple[Tensor, Tensor]:
     return (-mean * scale).float(), scale.float()
 
 
-def for_images(spec: DataSpec, train: Tensor) -> tuple[Tensor, Tensor]:
-    """Shift and scale of images, from the training bytes [D, C, H, W].
+def for_images(spec: DataSpec, train: Tensor | None, *, channels: int) -> tuple[Tensor, Tensor]:
+    """Shift and scale of images, from the training bytes [D, C, H, W], None where those are not in memory.
 
     Pixels are fractions of 255 first, as in torchvision's `ToTensor`. `channel` gives mean 0 and deviation 1 per
     channel, shapes [C, 1, 1], as `imagenet` would on ImageNet; `pixel-mean` subtracts the mean image [C, H, W] and
     divides by nothing.
 
     Raises:
-        UsageError: the recipe asks for a normalisation that only features have.
+        UsageError: the recipe asks for a normalisation that only features have, or for statistics of rows that are
+            not in memory.
     """
-    channels = train.shape[1]
     if spec.normalize == "none":
         return torch.zeros(channels, 1, 1), torch.full((channels, 1, 1), 1 / 255)
-    if spec.normalize == "pixel-mean":
-        # numpy sums bytes into integers ten times faster than torch does.
-        mean_image = torch.from_numpy(train.numpy().sum(axis=0, dtype=np.int64)).double() / len(train)
-        return (-mean_image / 255).float(), torch.full((channels, 1, 1), 1 / 255)
     if spec.normalize == "imagenet":
         if channels != len(_IMAGENET_MEAN):
             raise UsageError(f"data.normalize=imagenet needs colour images; {spec.name} has {channels} channel(s)")
         return _affine(torch.tensor(_IMAGENET_MEAN).double(), torch.tensor(_IMAGENET_DEVIATION).double())
-    if spec.normalize != "channel":
+    if spec.normalize not in ("channel", "pixel-mean"):
         raise UsageError(
             f"data.normalize={spec.normalize} needs features; {spec.name} has images: use channel, pixel-mean, "
             "imagenet or none"
         )
+    if train is None:
+        raise UsageError(
+            f"data.normalize={spec.normalize} needs every pixel at once; {spec.name} is read from its files: use "
+            "imagenet or none"
+        )
+    if spec.normalize == "pixel-mean":
+        # numpy sums bytes into integers ten times faster than torch does.
+        mean_image = torch.from_numpy(train.numpy().sum(axis=0, dtype=np.int64)).double() / len(train)
+        return (-mean_image / 255).float(), torch.full((channels, 1, 1), 1 / 255)
     # A byte has 256 values, so a histogram gives both moments exactly and without a float copy of the images.
     values = torch.arange(256, dtype=torch.float64) / 255
     counts = torch.stack([torch.bincount(train[:, channel].flatten(), minlength=256) for channel in range(channels)])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lossbench.data.noise import LabelNoise
+from lossbench.data.streaming import Pictures
 
 __all__ = ["Dataset", "Fold", "Kind", "Source", "Split", "Tables"]
 
@@ -23,7 +24,8 @@ Fold = tuple[Tensor, Tensor]
 class Split:
     """Rows of one purpose, and their integer targets [D].
 
-    Inputs are features float32 [D, F], images uint8 [D, C, H, W] or word numbers int64 [D, T].
+    Inputs are features float32 [D, F], images uint8 [D, C, H, W] or word numbers int64 [D, T]; for a set larger than
+    memory they are row numbers of its picture files int64 [D].
     """
 
     inputs: Tensor
@@ -59,6 +61,8 @@ class Tables:
     """Class -> the class it is most easily mistaken for, itself where there is none."""
     vocabulary: int | None = None
     """How many word numbers there are, for sequences of them."""
+    pictures: Callable[[int], Pictures] | None = None
+    """The files behind the row numbers, scaled to a side, for a set larger than memory."""
     class_names: tuple[str, ...]
 
 
@@ -81,7 +85,13 @@ class Source:
     """Where it comes from, in words for a listing."""
     layout: tuple[str, ...] = ()
     """Paths below the data folder it is read from, the preferred one first; empty where it needs no file."""
+    file_bytes: int | None = None
+    """What its files take, for a set whose rows are read from them batch by batch because memory does not hold them."""
     read: Callable[[Path], Tables]
+
+    @property
+    def streamed(self) -> bool:
+        return self.file_bytes is not None
 
     @property
     def has_test(self) -> bool:
@@ -112,10 +122,14 @@ class Dataset:
     shift: Tensor | None = None
     scale: Tensor | None = None
     vocabulary: int | None = None
+    pictures: Pictures | None = None
+    """The files behind the row numbers, for a set larger than memory."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one row of inputs: (F,) for features, (C, H, W) for images, (T, vocabulary) for word numbers."""
+        if self.pictures is not None:
+            return self.pictures.shape
         own = tuple(self.train.inputs.shape[1:])
         return own if self.vocabulary is None else (*own, self.vocabulary)
 
@@ -124,12 +138,18 @@ class Dataset:
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     def to(self, device: torch.device | str) -> "Dataset":
-        """The same data set with every tensor on that device, so that no batch has to travel."""
+        """The same data set with every tensor on that device, so that no batch has to travel; the row numbers of
+        picture files stay where the files are read."""
+
+        def moved(split: Split) -> Split:
+            there = split.to(device)
+            return there if self.pictures is None else dataclasses.replace(there, inputs=split.inputs)
+
         return dataclasses.replace(
             self,
-            train=self.train.to(device),
-            val=self.val and self.val.to(device),
-            test=self.test.to(device),
+            train=moved(self.train),
+            val=self.val and moved(self.val),
+            test=moved(self.test),
             shift=None if self.shift is None else self.shift.to(device),
             scale=None if self.scale is None else self.scale.to(device),
         )
