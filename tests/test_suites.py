@@ -33,10 +33,12 @@ def test_the_tables_of_the_mixing_paper_are_whole():
             (preset, loss) for preset in suite.presets for loss in suite.losses
         }
         assert parse_seeds(suite.seeds) == seeds
+    table2 = suites.load("mixing-table2")
+    assert (len(table2.presets), len(table2.published)) == (7, 7 * 4)
     table4 = suites.load("uci")
     assert (len(table4.presets), len(table4.losses)) == (242, 6)
     assert table4.grid == ("optimizer.lr=0.01,0.005,0.001",)
-    assert len(suites.load("mixing-table5").presets) == 5
+    assert len(suites.load("mixing-table5").presets) == 6
     assert len(suites.load("mixing-table6").presets) == 5
 
 
