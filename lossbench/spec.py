@@ -165,6 +165,8 @@ class Suite:
     """In the text of `sweep --seeds`."""
     grid: tuple[str, ...] = ()
     """In the text of `sweep --grid`."""
+    tuned: tuple[str, ...] = ()
+    """Fields of the grid of which each loss is judged at its own value, the best on the validation rows."""
     published: tuple[Published, ...] = ()
 
 

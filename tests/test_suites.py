@@ -19,6 +19,8 @@ def test_a_suite_is_made_of_presets_losses_and_seeds_that_exist(name):
     assert len(cells(first, losses, parse_seeds(suite.seeds))) == len(first) * len(set(losses)) * len(
         parse_seeds(suite.seeds)
     )
+    # Runs are stored under canonical texts, which the figures must meet.
+    assert tuple(map(str, losses)) == suite.losses
     for figure in suite.published:
         assert figure.loss in suite.losses
         assert any(fnmatchcase(preset, figure.preset) for preset in suite.presets), figure

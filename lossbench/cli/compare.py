@@ -5,32 +5,23 @@ from typing import Annotated, Literal
 import typer
 
 from lossbench.cli import terminal
-from lossbench.cli.app import FormatOption, HomeOption, LossFilter, PresetFilter, WhereOption, app, reading
+from lossbench.cli.app import FormatOption, app, reading
+from lossbench.cli.asking import Chosen, Judged
+from lossbench.cli.options import takes_sets
 
 
 @app.command("compare")
+@takes_sets
 def compare(
-    presets: PresetFilter = None,
-    losses: LossFilter = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", "-b", metavar="LOSS", help="The loss the others are held against.")
-    ] = "ce",
-    metric: Annotated[
-        str | None,
+    chosen: Chosen,
+    judged: Judged,
+    tuned: Annotated[
+        list[str] | None,
         typer.Option(
-            "--metric",
-            "-m",
-            metavar="METRIC",
-            help="A stored metric, as NAME or SPLIT/NAME. [default: what the preset is judged by]",
-            show_default=False,
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="RULE",
-            help="last, mean:A-B, best-val, or best-test, which gives no verdict. [default: the preset's rule]",
+            "--tuned",
+            metavar="FIELD",
+            help="Compare each loss at the value of this field, such as optimizer.lr or loss.gamma, that is best on "
+            "its validation rows; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -67,15 +58,11 @@ def compare(
         bool, typer.Option("--new-test-set", help="Add intervals for a new test set, from the stored predictions.")
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print each number's formula and source.")] = False,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option("--tag", metavar="TAG", help="Only runs with this tag; repeatable.", show_default=False),
-    ] = None,
-    where: WhereOption = None,
-    home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
     """Say which losses beat the baseline, paired by seed and corrected for their number.
+
+    `suite:NAME` compares what `sweep suite:NAME` trained, and puts the published figures beside it.
 
     \b
     Examples:
@@ -83,25 +70,29 @@ def compare(
       lossbench compare digits-mlp --loss adaptive --loss 'focal*'
       lossbench compare cifar100-resnet18 --metric top5_err --at mean:190-200
       lossbench compare digits-mlp --loss adaptive --check better && echo ship it
+      lossbench compare wine-linear --tuned optimizer.lr
+      lossbench compare suite:uci 'uci-*-linear'
     """
     from lossbench import render
     from lossbench.compare import check, compare_losses
+    from lossbench.compare.suite import asked
     from lossbench.compare.testset import row_by_row
     from lossbench.render.comparison import comparison_document
-    from lossbench.store import Selection
 
-    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where)
-    with reading(home) as store:
+    with reading(chosen.home) as store:
+        wanted = asked(store, chosen.presets or (), chosen.losses or (), tuned or ())
         found = compare_losses(
             store,
-            selection,
-            baseline=baseline,
-            metric=metric,
-            at=at,
+            chosen.selection(presets=wanted.presets, losses=wanted.losses),
+            baseline=judged.baseline,
+            metric=judged.metric,
+            at=judged.at,
             alpha=alpha,
             correct=correct,
             min_effect=min_effect,
             allow=allow or (),
+            tuned=wanted.tuned,
+            published=wanted.published,
         )
         rows = row_by_row(store, found) if new_test_set else ()
     screen = terminal.screen()

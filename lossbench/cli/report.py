@@ -6,38 +6,19 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, TagFilter, WhereOption, app, reading
+from lossbench.cli.app import app, reading
+from lossbench.cli.asking import Chosen, Judged
+from lossbench.cli.options import takes_sets
 from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
 
 @app.command("report")
+@takes_sets
 def report(
-    presets: PresetFilter = None,
-    losses: LossFilter = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric",
-            "-m",
-            metavar="METRIC",
-            help="A stored metric, as NAME or SPLIT/NAME. [default: what each preset is judged by]",
-            show_default=False,
-        ),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            "--at", metavar="RULE", help="last, mean:A-B or best-val. [default: the preset's]", show_default=False
-        ),
-    ] = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", metavar="LOSS", help="The loss others are held against.")
-    ] = "ce",
+    chosen: Chosen,
+    judged: Judged,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
-    tags: TagFilter = None,
-    where: WhereOption = None,
-    home: HomeOption = None,
 ) -> None:
     """Write verdicts, tables, figures, provenance and commands to one HTML file that needs no network.
 
@@ -48,11 +29,14 @@ def report(
     """
     from lossbench.plots import Request
     from lossbench.report import html_report
-    from lossbench.store import Selection
 
-    selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where)
-    request = Request(selection=selection, baseline=baseline, metrics=(metric,) if metric else (), at=at)
-    with reading(home) as store:
+    request = Request(
+        selection=chosen.selection(),
+        baseline=judged.baseline,
+        metrics=(judged.metric,) if judged.metric else (),
+        at=judged.at,
+    )
+    with reading(chosen.home) as store:
         page = html_report(store, request, at=datetime.now(UTC))
     try:
         out.write_text(page, encoding="utf-8")

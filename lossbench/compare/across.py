@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossbench.compare.values import Across, Contrast, Panel, Ranking, known
+from lossbench.compare.verdict import FEWEST
 from lossbench.measures import Measure
 from lossbench.stats import ranks
 from lossbench.stats.multiplicity import adjust
+from lossbench.stats.paired import difference
 from lossbench.stats.pooled import Pooled, random_effects
 from lossbench.stats.signedrank import signed_rank_floor, signed_rank_p
 
@@ -45,8 +47,8 @@ def across(panels: Sequence[Panel]) -> tuple[Across, ...]:
 
 
 def _pooled(contrasts: Sequence[Contrast]) -> Pooled | None:
-    # A preset without an error of its own cannot be weighted.
-    usable = [(each.gain, each.se) for each in contrasts if each.gain is not None and each.se]
+    # A preset can be weighted by an error of its own, which takes enough seeds to mean anything.
+    usable = [(each.gain, each.se) for each in contrasts if each.gain is not None and each.se and each.n >= FEWEST]
     if len(usable) < 2:
         return None
     gains, errors = zip(*usable, strict=True)
@@ -63,6 +65,7 @@ def _across(
     alpha: float,
 ) -> Across:
     low, high = pooled.estimate.interval(1 - alpha) if pooled else (None, None)
+    plain_low, plain_high = difference(gains).interval(1 - alpha)
     return Across(
         candidate=loss,
         presets=gains.size,
@@ -75,6 +78,8 @@ def _across(
         tau=pooled.tau if pooled else None,
         i_squared=pooled.i_squared if pooled else None,
         plain_gain=float(gains.mean()),
+        plain_low=known(plain_low),
+        plain_high=known(plain_high),
         wilcoxon_p=ranked,
         wilcoxon_adjusted=ranked_adjusted,
         wilcoxon_floor=signed_rank_floor(gains.size),
@@ -106,6 +111,7 @@ def ranking(panels: Sequence[Panel]) -> Ranking | None:
     return Ranking(
         losses=tuple(losses),
         presets=len(panels),
+        means=tuple(values.mean(axis=0).tolist()),
         mean_ranks=tuple(mean_ranks.tolist()),
         wins_shared=tuple(shared.tolist()),
         wins_outright=tuple(outright.tolist()),

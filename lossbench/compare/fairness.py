@@ -39,7 +39,8 @@ def refuse_differences(
         values = "; ".join(f"{field} is {_values(specs, field)}" for field in barred)
         raise NotComparable(
             f"{preset}: the runs differ in more than loss and seed: {values}; "
-            f"choose some with --where, or accept it with --allow {barred[0]}"
+            f"choose some with --where, compare each loss at its best on validation with --tuned {barred[0]}, "
+            f"or accept it with --allow {barred[0]}"
         )
     return tuple(fields)
 

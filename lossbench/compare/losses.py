@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lossbench.compare.across import across, ranking
+from lossbench.compare.choice import budget_warnings, choose, refuse_unknown
 from lossbench.compare.contrast import contrasts
 from lossbench.compare.fairness import refuse_differences, warn
 from lossbench.compare.question import Asker, Question
-from lossbench.compare.values import Arm, Comparison, Panel, Rules, listed
+from lossbench.compare.values import Arm, Choice, Comparison, Panel, Rules, listed
 from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
+from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
 from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import Final, RunRow
@@ -37,6 +39,8 @@ def compare_losses(
     correct: Correction = "holm",
     min_effect: float | None = None,
     allow: Collection[str] = (),
+    tuned: Sequence[str] = (),
+    published: Sequence[Published] = (),
 ) -> Comparison:
     """Compare every selected loss with the baseline, preset by preset.
 
@@ -47,6 +51,9 @@ def compare_losses(
         at: epoch rule; by default what each preset declares.
         min_effect: smallest difference that matters, in the unit people see: points for fractions.
         allow: fields of the preset that may differ between the runs.
+        tuned: fields of the preset, and knobs as `loss.knob`, of which each loss gets the value that is best on the
+            validation rows by what the preset declares; only the runs at that value are compared.
+        published: figures over many presets, kept where they are about all of those compared.
     Raises:
         NothingFound: no run, no baseline, no candidate, or no value of the metric.
         NotComparable: the runs of a preset differ in more than loss and seed, or no seeds can be compared.
@@ -58,15 +65,23 @@ def compare_losses(
     if not everything:
         raise _nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
+    specs = _specs(store, rows, tuned)
     ask = Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
     panels: list[Panel] = []
     warnings: list[str] = []
     for preset, mine in _grouped(rows, lambda row: row.preset).items():
-        by_loss = _grouped(_latest_of_each_cell(mine), lambda row: row.loss)
+        mine = _latest_of_each_cell(mine)
+        choices: tuple[Choice, ...] = ()
+        if tuned:
+            refuse_unknown(mine, tuned, specs)
+            declared = ask.declared(mine)
+            mine, choices = choose(mine, tuned, specs, ask.finals(preset, declared, mine), declared.measure.sign)
+            warnings += budget_warnings(preset, choices)
+        by_loss = _grouped(mine, lambda row: row.loss)
         if baseline not in by_loss or len(by_loss) == 1:
             warnings.append(f"{preset} is left out: it has runs of {', '.join(sorted(by_loss))} only")
             continue
-        warnings += _refuse(store, preset, by_loss, allow)
+        warnings += _refuse(preset, by_loss, specs, allow=allow, tuned=tuned)
         question = ask.question(mine)
         finals = ask.finals(preset, question, mine)
         arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
@@ -84,6 +99,7 @@ def compare_losses(
                 exploratory=question.exploratory,
                 rules=rules,
                 contrasts=tuple(found),
+                choices=choices,
             )
         )
     _refuse_emptiness(panels, baseline, warnings)
@@ -97,6 +113,10 @@ def compare_losses(
         across=across(together),
         ranking=ranking(together),
         warnings=tuple(warnings),
+        tuned=tuple(tuned),
+        published=tuple(
+            each for each in published if all(fnmatchcase(panel.preset, each.preset or "*") for panel in panels)
+        ),
     )
 
 
@@ -131,11 +151,29 @@ def _latest_of_each_cell(rows: Iterable[RunRow]) -> list[RunRow]:
     return list(latest.values())
 
 
-def _refuse(store: Store, preset: str, by_loss: Mapping[str, Sequence[RunRow]], allow: Collection[str]) -> list[str]:
+def _specs(store: Store, rows: Sequence[RunRow], tuned: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The specs of the recipes that have to be looked into, fetched once for all presets."""
+    by_preset = _grouped(rows, lambda row: row.preset)
+    recipes = [{row.recipe for row in mine} for mine in by_preset.values()]
+    wanted = set().union(*(each for each in recipes if tuned or len(each) > 1))
+    return queries.specs(store, wanted) if wanted else {}
+
+
+def _refuse(
+    preset: str,
+    by_loss: Mapping[str, Sequence[RunRow]],
+    specs: Mapping[str, dict[str, Any]],
+    *,
+    allow: Collection[str],
+    tuned: Sequence[str],
+) -> list[str]:
     recipes = {row.recipe for runs in by_loss.values() for row in runs}
     if len(recipes) == 1:
         return []
-    fields = refuse_differences(preset, queries.specs(store, recipes), allow)
+    found = refuse_differences(preset, {each: specs[each] for each in recipes}, [*allow, *tuned])
+    fields = [field for field in found if field not in tuned]
+    if not fields:
+        return []
     for loss, runs in by_loss.items():
         seed, count = Counter(row.seed for row in runs).most_common(1)[0]
         if count > 1:

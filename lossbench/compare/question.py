@@ -49,6 +49,11 @@ class Asker:
             measure=measure(name, known), split=split, at=at, exploratory=(split, name, at) != ("test", *own)
         )
 
+    def declared(self, rows: Sequence[RunRow]) -> Question:
+        """What settings are chosen by: the metric and the epochs that the preset declares, on the validation rows."""
+        name, at = rows[-1].metric or "top1_acc", rows[-1].metric_at or "last"
+        return Question(measure=measure(name), split="val", at=at, exploratory=False)
+
     def finals(self, preset: str, question: Question, rows: Sequence[RunRow]) -> Mapping[str, Final]:
         """The value of each run of the preset that has one, by run id.
 

@@ -6,9 +6,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lossbench.measures import Measure
+from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
 
-__all__ = ["SCHEMA_VERSION", "Across", "Arm", "Comparison", "Contrast", "Panel", "Ranking", "Rules", "Verdict"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Across",
+    "Arm",
+    "Choice",
+    "Comparison",
+    "Contrast",
+    "Panel",
+    "Ranking",
+    "Rules",
+    "Verdict",
+]
 
 SCHEMA_VERSION = 1
 """Version of the fields below, as printed in JSON."""
@@ -144,7 +156,9 @@ class Across:
     tau: float | None
     i_squared: float | None
     plain_gain: float
-    """Unweighted mean difference."""
+    plain_low: float | None
+    plain_high: float | None
+    """Unweighted mean difference, with its t interval over presets."""
     wilcoxon_p: float | None
     wilcoxon_adjusted: float | None
     wilcoxon_floor: float
@@ -158,6 +172,8 @@ class Ranking:
 
     losses: tuple[str, ...]
     presets: int
+    means: tuple[float, ...]
+    """Of the metric over the presets."""
     mean_ranks: tuple[float, ...]
     wins_shared: tuple[int, ...]
     wins_outright: tuple[int, ...]
@@ -176,6 +192,21 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """How one loss of a preset came by the setting it is judged at."""
+
+    loss: str
+    setting: str
+    """Such as `optimizer.lr=0.01`."""
+    score: float | None
+    """Mean over seeds on the validation rows."""
+    tried: int
+    """Settings it was chosen from."""
+    runs: int
+    """Runs spent on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One preset: what its runs are judged by, and every loss against the baseline."""
 
@@ -187,6 +218,8 @@ class Panel:
     """Whether metric, split or epoch rule is another than the one the preset declares."""
     rules: Rules
     contrasts: tuple[Contrast, ...]
+    choices: tuple[Choice, ...] = ()
+    """One per loss, where each is judged at its own setting."""
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -203,6 +236,10 @@ class Comparison:
     across: tuple[Across, ...] = ()
     ranking: Ranking | None = None
     warnings: tuple[str, ...] = ()
+    tuned: tuple[str, ...] = ()
+    """Fields that each loss has its own value of, chosen on validation rows."""
+    published: tuple[Published, ...] = ()
+    """Figures reported for all of these presets together."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from lossbench.compare import Comparison
 from lossbench.compare.testset import RowByRow
 from lossbench.compare.values import listed
-from lossbench.render.contrasts import across_table, arms_table, difference_tables, ranking_table, records
+from lossbench.render.contrasts import (
+    across_table,
+    arms_table,
+    choices_table,
+    difference_tables,
+    published_table,
+    ranking_table,
+    records,
+)
 from lossbench.render.explain import formulas
 from lossbench.render.sentences import across_sentence, question, verdict_line
 from lossbench.render.testset import row_by_row_section
@@ -22,11 +30,17 @@ def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, exp
         verdicts += [verdict_line(panel, each) for each in panel.contrasts]
     sections = [Section(heading="Verdict", body=tuple(verdicts))]
     sections += [
-        Section(heading=panel.preset, body=(arms_table(panel), *difference_tables(panel))) for panel in value.panels
+        Section(
+            heading=panel.preset,
+            body=(*([choices_table(panel)] if panel.choices else []), arms_table(panel), *difference_tables(panel)),
+        )
+        for panel in value.panels
     ]
     over_presets: list[Item] = [across_table(value)] if value.across else []
     if value.ranking:
-        over_presets += [ranking_table(value.ranking), *_ranking_lines(value)]
+        over_presets += [ranking_table(value.ranking, value.panels[0].measure), *_ranking_lines(value)]
+    if published := published_table(value):
+        over_presets.append(published)
     if over_presets:
         sections.append(Section(heading="Over all presets", body=tuple(over_presets)))
     if rows:
@@ -59,6 +73,17 @@ def _ranking_lines(value: Comparison) -> list[Item]:
     return lines
 
 
+def _budgets(value: Comparison) -> list[Item]:
+    """What each loss could be tuned by, in a line where all losses and presets had the same."""
+    if not value.tuned:
+        return []
+    budgets = {(each.tried, each.runs) for panel in value.panels for each in panel.choices}
+    fields = ", ".join(value.tuned)
+    tried, runs = next(iter(budgets))
+    spent = f"{tried} settings and {runs} runs for every loss of every preset" if len(budgets) == 1 else "as listed"
+    return [f"Each loss stands at its own {fields}, the best on the validation rows; budget: {spent}."]
+
+
 def _caveats(value: Comparison) -> tuple[Item, ...]:
     lines: list[Item] = []
     for panel in value.panels:
@@ -79,6 +104,7 @@ def _caveats(value: Comparison) -> tuple[Item, ...]:
             lines.append(f"{panel.preset}: without --min-effect neither equivalence nor power is judged")
         if panel.exploratory:
             lines.append(f"{panel.preset}: exploratory; the preset declares another metric or epoch")
+    lines += _budgets(value)
     lines += [Line(each, tone="warn") for each in value.warnings]
     lines.append("Every verdict holds for this test set and this recipe.")
     return tuple(lines)

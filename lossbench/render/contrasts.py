@@ -9,7 +9,16 @@ from lossbench.compare.values import listed
 from lossbench.measures import Measure
 from lossbench.render.values import Column, Table, measure_column
 
-__all__ = ["across_table", "arms_table", "difference_tables", "points", "ranking_table", "records"]
+__all__ = [
+    "across_table",
+    "arms_table",
+    "choices_table",
+    "difference_tables",
+    "points",
+    "published_table",
+    "ranking_table",
+    "records",
+]
 
 
 def arms_table(panel: Panel) -> Table:
@@ -108,6 +117,8 @@ def across_table(value: Comparison) -> Table:
         points(measure, "tau", "tau"),
         Column(key="i_squared", title="I^2", kind="number", digits=2),
         points(measure, "plain_gain", "plain mean gain", signed=True),
+        points(measure, "plain_low", "plain from", signed=True),
+        points(measure, "plain_high", "plain to", signed=True),
         Column(key="presets_better", title="better on", kind="integer"),
         Column(key="presets_worse", title="worse on", kind="integer"),
         Column(key="wilcoxon_p", title="Wilcoxon p", kind="pvalue"),
@@ -117,28 +128,88 @@ def across_table(value: Comparison) -> Table:
     rows = tuple(
         (
             each.candidate, each.presets, each.gain, each.low, each.high, each.p, each.p_adjusted, each.tau,
-            each.i_squared, each.plain_gain, each.presets_better, each.presets_worse, each.wilcoxon_p,
-            each.wilcoxon_adjusted, each.wilcoxon_floor,
+            each.i_squared, each.plain_gain, each.plain_low, each.plain_high, each.presets_better,
+            each.presets_worse, each.wilcoxon_p, each.wilcoxon_adjusted, each.wilcoxon_floor,
         )
         for each in value.across
     )  # fmt: skip
     return Table(name="across", columns=columns, rows=rows)
 
 
-def ranking_table(value: Ranking) -> Table:
+def ranking_table(value: Ranking, measure: Measure) -> Table:
     """All losses by mean rank, the best first."""
     columns = (
         Column(key="loss", title="loss", anchor=True),
+        measure_column(measure, key="mean_over_presets", title="mean"),
         Column(key="mean_rank", title="mean rank", kind="number", digits=3),
         Column(key="wins_shared", title="wins, shared", kind="integer"),
         Column(key="wins_outright", title="wins, outright", kind="integer"),
     )
     order = sorted(range(len(value.losses)), key=lambda each: value.mean_ranks[each])
     rows = tuple(
-        (value.losses[each], value.mean_ranks[each], value.wins_shared[each], value.wins_outright[each])
+        (
+            value.losses[each],
+            value.means[each],
+            value.mean_ranks[each],
+            value.wins_shared[each],
+            value.wins_outright[each],
+        )
         for each in order
     )
     return Table(name="ranking", columns=columns, rows=rows)
+
+
+def choices_table(panel: Panel) -> Table:
+    """The setting each loss is judged at."""
+    columns = (
+        Column(key="loss", title="loss", anchor=True),
+        Column(key="setting", title="setting"),
+        Column(key="tried", title="settings tried", kind="integer"),
+        Column(key="tuning_runs", title="runs", kind="integer"),
+        replace(measure_column(panel.measure, key="score", title="on validation"), digits=2),
+    )
+    rows = tuple((each.loss, each.setting, each.tried, each.runs, each.score) for each in panel.choices)
+    return Table(name="choices", title="chosen on the validation rows", columns=columns, rows=rows)
+
+
+def published_table(value: Comparison) -> Table | None:
+    """What was reported over these presets, beside the same figures of these runs."""
+    if value.ranking is None or not value.published:
+        return None
+    ranking, measure = value.ranking, value.panels[0].measure
+    base = ranking.means[ranking.losses.index(value.baseline)]
+    ours = {
+        (loss, what): number
+        for place, loss in enumerate(ranking.losses)
+        for what, number in (
+            (f"{measure.name}_over_{value.baseline}", measure.sign * (ranking.means[place] - base)),
+            ("wins", float(ranking.wins_shared[place])),
+            ("mean_rank", ranking.mean_ranks[place]),
+        )
+    }
+    reported = {(each.loss, each.metric): each.value for each in value.published}
+    kinds = dict.fromkeys(what for _, what in ours if any(what == metric for _, metric in reported))
+    if not kinds:
+        return None
+    columns = [Column(key="loss", title="loss", anchor=True)]
+    for what in kinds:
+        column = _figure(what, measure)
+        columns += [replace(column, key=f"published_{what}", title=f"published {column.title}"), column]
+    rows = tuple(
+        (loss, *(source.get((loss, what)) for what in kinds for source in (reported, ours))) for loss in ranking.losses
+    )
+    source = "; ".join(dict.fromkeys(each.source for each in value.published))
+    return Table(name="published", title=f"as published ({source}), and here", columns=tuple(columns), rows=rows)
+
+
+def _figure(what: str, measure: Measure) -> Column:
+    match what:
+        case "wins":
+            return Column(key=what, title="wins", kind="integer")
+        case "mean_rank":
+            return Column(key=what, title="rank", kind="number", digits=2)
+        case _:
+            return points(measure, what, "gain", signed=True)
 
 
 def records(value: Comparison) -> Table:
@@ -158,6 +229,9 @@ def records(value: Comparison) -> Table:
         (Column(key="beyond", title="beyond", kind="boolean"), lambda _, each: each.beyond),
         (Column(key="identical", title="identical", kind="boolean"), lambda _, each: each.identical),
         (Column(key="paired", title="paired", kind="boolean"), lambda _, each: each.paired),
+        (Column(key="baseline_setting", title="baseline setting"), lambda panel, each: _setting(panel, each.baseline)),
+        (Column(key="setting", title="setting"), lambda panel, each: _setting(panel, each.candidate)),
+        (Column(key="tried", title="settings tried", kind="integer"), _tried),
         (Column(key="n", title="n", kind="integer"), lambda _, each: each.n),
         (Column(key="unmatched", title="unmatched seeds"), lambda _, each: listed(each.unmatched)),
         (Column(key="se", title="se", kind="number"), lambda _, each: each.se),
@@ -187,6 +261,14 @@ def records(value: Comparison) -> Table:
                 row += [*moments(each), arm.n, *map(len, lost)]
             rows.append(tuple(row))
     return Table(name="contrasts", columns=tuple(columns), rows=tuple(rows))
+
+
+def _setting(panel: Panel, arm: Arm) -> str | None:
+    return next((each.setting for each in panel.choices if each.loss == arm.loss), None)
+
+
+def _tried(panel: Panel, contrast: Contrast) -> int | None:
+    return next((each.tried for each in panel.choices if each.loss == contrast.candidate.loss), None)
 
 
 def points(measure: Measure, key: str, title: str, *, signed: bool = False) -> Column:

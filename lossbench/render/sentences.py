@@ -93,8 +93,11 @@ def _evidence(panel: Panel, contrast: Contrast) -> list[str]:
 def across_sentence(across: Across, measure: Measure) -> str:
     """One loss over all presets."""
     count = f"better on {across.presets_better} and worse on {across.presets_worse} of {across.presets} presets"
-    if across.gain is None or across.low is None or across.high is None:
-        return f"{across.candidate} over all presets: {count}"
-    low, high = (amount(measure, each, signed=True) for each in (across.low, across.high))
-    pooled = f"{amount(measure, across.gain, signed=True, unit=True)} [{low}, {high}]"
-    return f"{across.candidate} over all presets: {pooled}, {count}"
+    gain, ends = across.plain_gain, (across.plain_low, across.plain_high)
+    # Weights need a spread between seeds on every preset.
+    if across.gain is not None and across.pooled_presets == across.presets:
+        gain, ends = across.gain, (across.low, across.high)
+    found = f"{amount(measure, gain, signed=True, unit=True)}"
+    if ends[0] is not None and ends[1] is not None:
+        found += f" [{amount(measure, ends[0], signed=True)}, {amount(measure, ends[1], signed=True)}]"
+    return f"{across.candidate} over all presets: {found}, {count}"

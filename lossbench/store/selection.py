@@ -1,6 +1,7 @@
 """Which runs a command is about, as one value and the SQL condition it stands for."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["STATUSES", "Selection"]
@@ -22,6 +23,9 @@ class Selection:
     """Whole run ids; `queries.resolve` makes them from what people type."""
     tags: tuple[str, ...] = ()
     """Any of these tags."""
+    since: datetime | None = None
+    before: datetime | None = None
+    """Runs that began at or after one moment, and before the other."""
     where: str | None = None
     """An SQL expression over the `run` view."""
     removed: bool = False
@@ -43,6 +47,10 @@ class Selection:
             if given:
                 parts.append(text)
                 values[name] = list(given)
+        for name, sign, moment in (("since", ">=", self.since), ("before", "<", self.before)):
+            if moment is not None:
+                parts.append(f"started_at {sign} ${name}")
+                values[name] = moment.astimezone(UTC).replace(tzinfo=None)
         if self.where is not None:
             parts.append(f"({self.where}\n)")
         return " AND ".join(parts), values

@@ -1,11 +1,12 @@
 """The command as people and scripts call it: what it prints and how it ends."""
 
+import dataclasses
 import json
 
 import pytest
 
 from lossbench.errors import ExitCode
-from tests.compare.conftest import bench
+from tests.compare.conftest import PRESET, bench
 
 __all__ = ["bench"]
 
@@ -85,3 +86,23 @@ def test_explain_and_new_commands_print(bench, lossbench):
         (("aa", "toy", "--seeds", "5"), "Chance alone makes differences"),
     ):
         assert expected in lossbench(*arguments).out
+
+
+def test_a_grid_is_compared_at_each_loss_own_best_and_beside_the_published_figures(bench, lossbench):
+    for preset in ("uci-iris-linear", "uci-wine-linear"):
+        for loss, shift in (("ce", 0.0), ("focal", 0.01)):
+            for lr, val in ((0.01, 0.8), (0.005, 0.9)):
+                for seed, value in enumerate(BASE):
+                    epochs = [{"val/top1_acc": val, "test/top1_acc": value + shift * (1 + 0.1 * seed)}] * 3
+                    optimizer = dataclasses.replace(PRESET.optimizer, lr=lr)
+                    bench.run(loss, seed, 0, epochs=epochs, preset=preset, optimizer=optimizer)
+    shown = lossbench("compare", "suite:uci", "uci-*-linear", "--since", "1h")
+    assert shown.code == 0
+    assert "budget: 2 settings and 10 runs for every loss of every preset" in shown.out
+    assert "as published (arXiv 2109.05635, table 4), and here" in shown.out
+    rows = json.loads(lossbench("compare", "suite:uci", "--format", "json").out)["rows"]
+    assert [(row["preset"], row["setting"], row["tried"]) for row in rows] == [
+        ("uci-iris-linear", "optimizer.lr=0.005", 2),
+        ("uci-wine-linear", "optimizer.lr=0.005", 2),
+    ]
+    assert lossbench("compare", "suite:uci", "--since", "yesterday").code == ExitCode.USAGE
