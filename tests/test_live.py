@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -75,6 +76,21 @@ def test_what_runs_comes_first_and_every_state_is_counted(watched: Watched) -> N
     assert [live.status for live in watched.runs] == ["running", "lost", "diverged", "done"]
     text = frame(watched, width=160, height=20, color=False)
     assert text.startswith("00:01:40 UTC  1 running  1 lost  1 diverged  1 done")
+
+
+def test_a_long_preset_is_cut_before_its_column_goes(watched: Watched) -> None:
+    long = replace(watched, runs=tuple(replace(run, preset="cifar100-resnext29-2x64d-mixing") for run in watched.runs))
+    wide, narrow = (frame(long, width=width, height=20, color=False) for width in (90, 60))
+    assert "cifar100-resnex" in wide
+    assert "cifar100" not in narrow
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_the_load_of_the_machine_stands_below_the_runs(watched: Watched, width: int) -> None:
+    busy = replace(watched, usage="cpu 93 % of 16 cores  gpu 0 87 % 12.4 of 79.6 GiB")
+    lines = frame(busy, width=width, height=20, color=False).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "12.4 of 79.6 GiB" in " ".join(lines[-2:])
 
 
 def test_a_running_run_shows_progress_best_and_time_left(watched: Watched) -> None:

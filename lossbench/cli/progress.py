@@ -95,15 +95,17 @@ def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
     from rich.text import Text
 
     from lossbench.live import Told, frame
+    from lossbench.usage import Meter
 
-    told = Told(planned=runs)
+    told, meter = Told(planned=runs), Meter()
     line = _lines(every_epoch=False, pause=math.inf)
 
     def picture() -> Text:
         # Asked anew each time: the terminal may have been resized.
         now = screen(sys.stderr)
-        rows = min(now.height or 24, VISIBLE_RUNS + 4)
-        text = frame(told.watched(at=datetime.now(UTC)), width=now.width or 80, height=rows, color=now.color)
+        rows = min(now.height or 24, VISIBLE_RUNS + 5)
+        watched = told.watched(at=datetime.now(UTC), usage=meter.read())
+        text = frame(watched, width=now.width or 80, height=rows, color=now.color)
         return Text.from_ansi(text, no_wrap=True)
 
     def show(event: Event) -> None:

@@ -36,10 +36,10 @@ def watch(
     place = find_home(home)
     selection = Selection(presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where)
 
-    def picture() -> str:
+    def picture(usage: str = "") -> str:
         # Asked anew each time: the terminal may have been resized.
         now = screen()
-        watched = look(place, selection, at=datetime.now(UTC), most=now.height or 200)
+        watched = look(place, selection, at=datetime.now(UTC), most=now.height or 200, usage=usage)
         return frame(watched, width=now.width or 200, height=now.height or 200, color=now.color)
 
     if once or not screen().interactive:
@@ -49,7 +49,10 @@ def watch(
     from rich.live import Live
     from rich.text import Text
 
+    from lossbench.usage import Meter
+
+    meter = Meter()
     with Live(console=Console(), screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(Text.from_ansi(picture(), no_wrap=True), refresh=True)
+            live.update(Text.from_ansi(picture(meter.read()), no_wrap=True), refresh=True)
             time.sleep(interval)

@@ -1,6 +1,7 @@
 """One picture of the runs that fit on a screen."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _TREND = 10
 _BAR = 10
 _NARROWEST = 6
+_READABLE = 14
+"""A name cut shorter than this says less than its column costs."""
 
 
 def frame(watched: Watched, *, width: int, height: int, color: bool) -> str:
@@ -27,7 +30,7 @@ def frame(watched: Watched, *, width: int, height: int, color: bool) -> str:
         f"{watched.counts[status]} {status}" for status in (*ORDER, "to come") if watched.counts.get(status)
     )
     head = f"{watched.at:%H:%M:%S} UTC  {counts or 'no runs yet'}"
-    foot = [f"note: {text}" for text in watched.notes]
+    foot = [*textwrap.wrap(watched.usage, width), *(f"note: {text}" for text in watched.notes)]
     runs = watched.runs[: max(1, height - len(foot) - 4)]
     hidden = watched.unlisted + len(watched.runs) - len(runs)
     if hidden > 0:
@@ -64,6 +67,8 @@ class _Column:
     """The larger goes the sooner; 0 stays on every screen."""
     numeric: bool
     text: Callable[[Live, datetime], str]
+    name: bool = False
+    """Whether its texts still tell rows apart when they are cut."""
 
 
 def _progress(live: Live, at: datetime) -> str:
@@ -95,7 +100,7 @@ def _device(live: Live, at: datetime) -> str:
 
 _COLUMNS = (
     _Column("run", 4, False, lambda live, at: live.name),
-    _Column("preset", 2, False, lambda live, at: live.preset),
+    _Column("preset", 2, False, lambda live, at: live.preset, name=True),
     _Column("loss", 0, False, lambda live, at: live.loss),
     _Column("seed", 0, True, lambda live, at: str(live.seed)),
     _Column("status", 0, False, lambda live, at: live.status),
@@ -113,12 +118,16 @@ _Filled = tuple[_Column, list[str]]
 
 
 def _fitting(filled: list[_Filled], width: int) -> list[tuple[_Column, list[str], int]]:
-    """The columns that fit side by side with their widths; where even those of importance 0 do not, texts shrink."""
+    """The columns that fit side by side with their widths: names are cut before they go, importance 0 is only cut."""
     sized = [(column, texts, max([len(column.title), *map(len, texts)])) for column, texts in filled]
     while (excess := sum(size + 2 for _, _, size in sized) - 2 - width) > 0:
-        least = max(sized, key=lambda each: each[0].importance)
-        if least[0].importance:
-            sized.remove(least)
+        least = max(range(len(sized)), key=lambda index: sized[index][0].importance)
+        column, texts, size = sized[least]
+        if column.name and size - excess >= _READABLE:
+            sized[least] = (column, texts, size - excess)
+            break
+        if column.importance:
+            del sized[least]
             continue
         widest = max(range(len(sized)), key=lambda index: sized[index][2])
         column, texts, size = sized[widest]

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from lossbench.home import Home
@@ -14,10 +15,10 @@ __all__ = ["look", "observe"]
 _WAIT_SECONDS = 0.2
 
 
-def look(home: Home, selection: Selection, *, at: datetime, most: int) -> Watched:
+def look(home: Home, selection: Selection, *, at: datetime, most: int, usage: str = "") -> Watched:
     """Open the store, read, and let go of it at once, so that watching never keeps a trainer from it."""
     with Store.open(home, wait=_WAIT_SECONDS) as store:
-        return observe(store, selection, at=at, most=most)
+        return replace(observe(store, selection, at=at, most=most), usage=usage)
 
 
 def observe(store: Store, selection: Selection, *, at: datetime, most: int) -> Watched:

@@ -46,14 +46,14 @@ class Told:
                     best = self._best.get(run.preset, run.values[-1])
                     self._best[run.preset] = max(best, run.values[-1], key=lambda value: run.measure.sign * value)
 
-    def watched(self, *, at: datetime) -> Watched:
+    def watched(self, *, at: datetime, usage: str = "") -> Watched:
         """Who runs now, who has ended how, and how many are to come."""
         # A copy first: the screen is drawn from another thread than the one that listens.
         running = list(self._running.values())
         runs = tuple(replace(run, best=self._best.get(run.preset)) for run in running)
         counts = Counter({"running": len(running), **self._ended})
         counts["to come"] = self.planned - counts.total()
-        return Watched(at=at, counts=counts, runs=runs)
+        return Watched(at=at, counts=counts, runs=runs, usage=usage)
 
 
 def _begun(event: RunStarted, at: datetime) -> Live:

@@ -57,3 +57,5 @@ class Watched:
     unlisted: int = 0
     """Runs that would deserve a line, had there been room."""
     notes: tuple[str, ...] = ()
+    usage: str = ""
+    """How busy the machine is."""
