@@ -102,19 +102,31 @@ class Canvas:
             self.figure.draw(signal.lines())
 
     def _signs(self, mark: Line, order: int, count: int) -> None:
-        """Put a series' sign and interval on its curve now and then, in other columns than those of its neighbours."""
+        """Put a series' sign and interval on its curve now and then, in other columns than those of its neighbours.
+
+        Signs sit on points of the curve, or between points so far apart that all series would share their columns. Each
+        point has at most one interval, drawn at the sign next to it.
+        """
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
         whole = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         if mark.series is None or not len(whole):
             return
         every = max(8.0, self.columns / 8)
-        wanted = np.arange((order + 0.5) * every / count, self.columns, every).astype(int)
-        spots = self._column_centres()[wanted]
-        chosen = np.unique([whole[np.argmin(np.abs(x[whole] - spot))] for spot in spots])
+        centres = self._column_centres()
+        spots = centres[np.arange((order + 0.5) * every / count, self.columns, every).astype(int)]
+        nearest = whole[np.abs(x[whole] - spots[:, None]).argmin(axis=1)]
+        after = np.clip(np.searchsorted(x[whole], spots), 1, max(1, len(whole) - 1))
+        room = every / count / 2 * (centres[1] - centres[0])
+        between = (np.abs(x[nearest] - spots) > room) & (spots > x[whole[0]]) & (spots < x[whole[-1]])
+        # Nothing is drawn between the ends of a gap.
+        between[between] = np.diff(whole)[after[between] - 1] == 1
+        spots = np.unique(np.where(between, spots, x[nearest]))
         if mark.low is not None and mark.high is not None:
-            low, high = (place(self.panel.y, each[chosen]) for each in (mark.low, mark.high))
-            self._strokes("y", x[chosen], low, high, "│", color_of(mark.series))
-        self._dots(x[chosen], y[chosen], marker_of(mark.series), color_of(mark.series))
+            ends = [place(self.panel.y, each)[whole] for each in (mark.low, mark.high)]
+            beside = spots[np.unique(np.abs(spots - x[whole, None]).argmin(axis=1))]
+            low, high = (np.interp(beside, x[whole], each) for each in ends)
+            self._strokes("y", beside, low, high, "│", color_of(mark.series))
+        self._dots(spots, np.interp(spots, x[whole], y[whole]), marker_of(mark.series), color_of(mark.series))
 
     def _points(self, mark: Points) -> None:
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
