@@ -1,5 +1,6 @@
 """What a preset will cost, told from shapes alone: no data is read and no weight is made."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ __all__ = ["Costs", "estimate"]
 
 _TYPICAL_VOCABULARY = 10_000
 """For sets whose vocabulary is known once their file has been read."""
+
+_BERT_VOCABULARY = 30_522
+"""Word pieces of the published BERT (arXiv 1810.04805)."""
 
 _BYTES = {"images": 1, "features": 4, "tokens": 8}
 
@@ -42,10 +46,12 @@ def estimate(preset: Preset) -> Costs:
         UsageError: the preset names no data set or model, or two that do not go together.
     """
     source = data.get(preset.data.name)
-    shape = tuple(size or _TYPICAL_VOCABULARY for size in source.shape)
+    vocabulary = _BERT_VOCABULARY if preset.data.tokenizer else _TYPICAL_VOCABULARY
+    shape = tuple(size or vocabulary for size in source.shape)
     classes = len(preset.data.classes) or source.classes
     with torch.device("meta"):
-        network = models.build(preset.model, shape, classes, seed=0)
+        # Published weights are counted by their size, without fetching them.
+        network = models.build(dataclasses.replace(preset.model, pretrained=""), shape, classes, seed=0)
         batch = torch.ones(2, shape[0], dtype=torch.int64) if source.kind == "tokens" else torch.empty(2, *shape)
         with FlopCounterMode(display=False) as counter:
             network(batch).sum().backward()

@@ -257,6 +257,8 @@ def _inconsistencies(preset: Preset) -> list[str]:
             )
     if preset.metric.name not in MEASURES:
         mistakes.append(f"metric.name: {unknown('metric', preset.metric.name, MEASURES)}")
+    if preset.model.pretrained and preset.data.tokenizer != preset.model.pretrained:
+        mistakes.append(f"data.tokenizer: published weights read their own word pieces, {preset.model.pretrained}")
     if preset.optimizer.momentum and preset.optimizer.name != "sgd":
         mistakes.append(f"optimizer.momentum is an option of sgd, not of {preset.optimizer.name}")
     if preset.optimizer.nesterov and not preset.optimizer.momentum:

@@ -64,6 +64,8 @@ class DataSpec:
     noise_seed: Annotated[int, Ge(0)] = 0
     human_labels: str = ""
     """Train on these labels that people gave, by the name of their array in the label file."""
+    tokenizer: str = ""
+    """Folder or hub name of the BERT into whose word pieces text is divided; empty makes some of the training text."""
     normalize: Literal["none", "feature", "channel", "pixel-mean", "imagenet"] = "none"
     """Subtract and divide by training statistics: per feature, per channel, or only subtract the mean image; or by
     ImageNet's, per channel."""
@@ -112,6 +114,8 @@ class ModelSpec:
     hidden: tuple[Annotated[int, Ge(1)], ...] = ()
     """Widths of the hidden layers, for the models that let them be chosen."""
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    pretrained: str = ""
+    """Folder or hub name of published weights to begin with; empty begins with random ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -38,6 +39,10 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
     tables = source.read(folder)
     if spec.classes:
         tables = _only(spec, tables)
+    if tables.pieces is not None:
+        tables = _in_pieces(tables, tables.pieces, spec.tokenizer)
+    elif spec.tokenizer:
+        raise UsageError(f"data.tokenizer is for text; {spec.name} has {source.kind} of its own")
     classes = len(tables.class_names)
     train_rows, val_rows, test = _divide(spec, tables)
     train = tables.train.take(train_rows)
@@ -89,6 +94,18 @@ def _check(spec: DataSpec, source: Source) -> None:
         raise UsageError("data.jitter needs colours, which are gone once data.normalize=pixel-mean has been applied")
 
 
+def _in_pieces(tables: Tables, pieces: Callable[[str], tuple[Tensor, int]], tokenizer: str) -> Tables:
+    """The same rows with their word pieces in place of row numbers."""
+    try:
+        every, vocabulary = pieces(tokenizer)
+    except ImportError as error:
+        raise UsageError(f"text needs the extra lossbench[text], pip install 'lossbench[text]': {error}") from error
+    train, test = (
+        part and dataclasses.replace(part, inputs=every[part.inputs]) for part in (tables.train, tables.test)
+    )
+    return dataclasses.replace(tables, train=train or tables.train, test=test, vocabulary=vocabulary, pieces=None)
+
+
 def _only(spec: DataSpec, tables: Tables) -> Tables:
     """The rows of the recipe's classes, numbered anew."""
     count = len(tables.class_names)
@@ -109,6 +126,7 @@ def _only(spec: DataSpec, tables: Tables) -> Tables:
         train=kept(tables.train),
         test=tables.test and kept(tables.test),
         vocabulary=tables.vocabulary,
+        pieces=tables.pieces,
         pictures=tables.pictures,
         class_names=tuple(tables.class_names[label] for label in spec.classes),
     )

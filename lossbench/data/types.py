@@ -25,7 +25,7 @@ class Split:
     """Rows of one purpose, and their integer targets [D].
 
     Inputs are features float32 [D, F], images uint8 [D, C, H, W] or word numbers int64 [D, T]; for a set larger than
-    memory they are row numbers of its picture files int64 [D].
+    memory they are row numbers of its picture files int64 [D], for text as published those of its sentences.
     """
 
     inputs: Tensor
@@ -61,6 +61,8 @@ class Tables:
     """Class -> the class it is most easily mistaken for, itself where there is none."""
     vocabulary: int | None = None
     """How many word numbers there are, for sequences of them."""
+    pieces: Callable[[str], tuple[Tensor, int]] | None = None
+    """By the name of a tokenizer, the word pieces behind the row numbers [D, T], and how many there are."""
     pictures: Callable[[int], Pictures] | None = None
     """The files behind the row numbers, scaled to a side, for a set larger than memory."""
     class_names: tuple[str, ...]

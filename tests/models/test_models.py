@@ -17,9 +17,10 @@ SHAPES = {
     "hidden": (5,),
     "linear": (5,),
     "lstm": (9, 20),
+    "bert": (9, 20),
     "mlp": (5,),
 }
-HIDDEN = {"mlp": (16,), "lstm": (8, 8)}
+HIDDEN = {"mlp": (16,), "lstm": (8, 8), "bert": (16, 16)}
 
 
 def example(name: str) -> tuple[ModelSpec, tuple[int, ...]]:
@@ -37,7 +38,7 @@ def example_batch(rows: int, shape: tuple[int, ...]) -> torch.Tensor:
 def size(name: str, shape: tuple[int, ...], classes: int) -> int:
     """Number of weights, without the time and memory to make them."""
     with torch.device("meta"):
-        options = {"dropout": 0.0, "hidden": HIDDEN.get(name)}
+        options = {"dropout": 0.0, "hidden": HIDDEN.get(name), "pretrained": ""}
         entry = models.get(name)
         network = entry.factory(shape, classes, **{option: options[option] for option in entry.options})
     return sum(weight.numel() for weight in network.parameters())
