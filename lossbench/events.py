@@ -41,7 +41,7 @@ _COLUMNS = {"label": "H", "predicted": "H", "rank": "H", "p_true": "f", "p_max":
 _LARGEST_COLUMN = 2**26
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _METRIC = re.compile(r"[A-Za-z0-9_-]{1,40}/[A-Za-z0-9_./-]{1,100}")
-_MARK = re.compile(r"name|note|removed|tag:[^\s:]{1,100}")
+_MARK = re.compile(r"name|note|removed|tuning|tag:[^\s:]{1,100}|look:[0-9a-f]{12}")
 _NON_FINITE = ("nan", "inf", "-inf")
 
 
@@ -106,7 +106,8 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMarked:
-    """A person has said something about a run: `name`, `note`, `removed` or `tag:<word>`, the last word counting.
+    """Something was said about a run: `name`, `note`, `removed` or `tag:<word>` by a person, the last word counting;
+    `tuning`, the search it was part of; `look:<digest>`, a comparison that it stood in.
 
     An empty text or False takes the mark away.
     """

@@ -7,6 +7,7 @@ import typer
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
 from lossbench.cli.asking import Chosen, Judged
+from lossbench.cli.looking import remember
 from lossbench.cli.options import takes_sets
 
 
@@ -98,5 +99,6 @@ def compare(
     screen = terminal.screen()
     document = comparison_document(found, rows, explain=explain)
     terminal.emit(render.document(document, format, width=screen.width, color=screen.color))
+    remember(chosen.home, found)
     if claim:
         raise typer.Exit(check(found, claim))

@@ -7,6 +7,7 @@ import typer
 
 from lossbench.cli.app import FormatOption, SetOption, app
 from lossbench.cli.commands import asked_for, list_commands, resumed
+from lossbench.cli.deciding import Until, sweep_until
 from lossbench.cli.options import Again, How, Where, takes_sets
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
@@ -52,6 +53,7 @@ def sweep(
     ] = None,
     overrides: SetOption = None,
     *,
+    until: Until,
     where: Where,
     again: Again,
     how: How,
@@ -73,11 +75,13 @@ def sweep(
       lossbench sweep digits-mlp wine-linear -l ce -l focal:gamma=1 -g optimizer.lr=0.01,0.05 --seeds 3 --jobs 2
       lossbench sweep cifar100-resnet18 -l ce -l adaptive --seeds 5 --dry-run
       lossbench sweep suite:mixing-table1-cifar100 --dry-run
+      lossbench sweep digits-mlp -l ce -l adaptive -l focal --until decided --max-seeds 30
       lossbench sweep suite:uci --emit-commands | parallel --jobs 8
     """
     from lossbench.losses import resolve
     from lossbench.sweep import cells, expand, parse_seeds, request
 
+    until.refuse_stray()
     line: Callable[[Planned], Sequence[str]]
     if again.resume:
         line = resumed
@@ -87,6 +91,19 @@ def sweep(
     else:
         asked = request(presets, losses or (), seeds, grid or ())
         experiments = expand(asked.presets, overrides or (), asked.grid)
+        if until.until:
+            if seeds or emit_commands:
+                raise UsageError("--until decided chooses the seeds as it goes; leave out --seeds and --emit-commands")
+            sweep_until(
+                [*experiments],
+                [*dict.fromkeys(resolve(text) for text in asked.losses)],
+                until,
+                again=again,
+                how=how,
+                where=where,
+                format=format,
+            )
+            return
         written = {resolve(text): text for text in asked.losses}
         wanted = cells(experiments, [*written], parse_seeds(asked.seeds))
         line = asked_for(experiments, written, again)

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -11,8 +11,9 @@ from lossbench.compare.across import across, ranking
 from lossbench.compare.choice import budget_warnings, choose, refuse_unknown
 from lossbench.compare.contrast import contrasts
 from lossbench.compare.fairness import refuse_differences, warn
+from lossbench.compare.looks import Looks, planned, recorded
 from lossbench.compare.question import Asker, Question
-from lossbench.compare.values import Arm, Choice, Comparison, Panel, Rules, listed
+from lossbench.compare.values import Arm, Choice, Comparison, Panel, Plan, Rules, listed
 from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
 from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
@@ -41,6 +42,7 @@ def compare_losses(
     allow: Collection[str] = (),
     tuned: Sequence[str] = (),
     published: Sequence[Published] = (),
+    plan: Plan | None = None,
 ) -> Comparison:
     """Compare every selected loss with the baseline, preset by preset.
 
@@ -53,6 +55,8 @@ def compare_losses(
         allow: fields of the preset that may differ between the runs.
         tuned: fields of the preset, and knobs as `loss.knob`, of which each loss gets the value that is best on the
             validation rows by what the preset declares; only the runs at that value are compared.
+        plan: the looks these runs were planned with; by default what the store tells of them. Its level takes the place
+            of alpha.
         published: figures over many presets, kept where they are about all of those compared.
     Raises:
         NothingFound: no run, no baseline, no candidate, or no value of the metric.
@@ -65,43 +69,23 @@ def compare_losses(
     if not everything:
         raise _nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
-    specs = _specs(store, rows, tuned)
-    ask = Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={})
+    judge = _Judge(
+        ask=Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={}),
+        specs=_specs(store, rows, tuned),
+        looks=recorded(store),
+        baseline=baseline,
+        allow=allow,
+        tuned=tuned,
+        plan=plan,
+        rules=lambda question, level, censored: _rules(question, level, correct, min_effect, censored=censored),
+        alpha=alpha,
+    )
     panels: list[Panel] = []
     warnings: list[str] = []
     for preset, mine in _grouped(rows, lambda row: row.preset).items():
-        mine = _latest_of_each_cell(mine)
-        choices: tuple[Choice, ...] = ()
-        if tuned:
-            refuse_unknown(mine, tuned, specs)
-            declared = ask.declared(mine)
-            mine, choices = choose(mine, tuned, specs, ask.finals(preset, declared, mine), declared.measure.sign)
-            warnings += budget_warnings(preset, choices)
-        by_loss = _grouped(mine, lambda row: row.loss)
-        if baseline not in by_loss or len(by_loss) == 1:
-            warnings.append(f"{preset} is left out: it has runs of {', '.join(sorted(by_loss))} only")
-            continue
-        warnings += _refuse(preset, by_loss, specs, allow=allow, tuned=tuned)
-        question = ask.question(mine)
-        finals = ask.finals(preset, question, mine)
-        arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
-        warnings += warn(preset, list(arms.values()), by_loss)
-        censored = any(arm.censored for arm in arms.values())
-        rules = _rules(question, alpha, correct, min_effect, censored=censored)
-        candidates = [arm for loss, arm in arms.items() if loss != baseline]
-        found = contrasts(arms[baseline], candidates, sign=question.measure.sign, rules=rules)
-        panels.append(
-            Panel(
-                preset=preset,
-                measure=question.measure,
-                split=question.split,
-                at=question.at,
-                exploratory=question.exploratory,
-                rules=rules,
-                contrasts=tuple(found),
-                choices=choices,
-            )
-        )
+        panel, told = judge.panel(preset, _latest_of_each_cell(mine))
+        panels += [panel] if panel else []
+        warnings += told
     _refuse_emptiness(panels, baseline, warnings)
     questions = {(each.measure.name, each.split) for each in panels}
     if len(questions) > 1:
@@ -118,6 +102,64 @@ def compare_losses(
             each for each in published if all(fnmatchcase(panel.preset, each.preset or "*") for panel in panels)
         ),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """What is asked of every preset."""
+
+    ask: Asker
+    specs: Mapping[str, dict[str, Any]]
+    looks: Looks
+    baseline: str
+    allow: Collection[str]
+    tuned: Sequence[str]
+    plan: Plan | None
+    alpha: float
+    rules: Callable[[Question, float, bool], Rules]
+    """By question, alpha and whether any run has a value that is only known to be large."""
+
+    def panel(self, preset: str, rows: Sequence[RunRow]) -> tuple[Panel | None, list[str]]:
+        """One preset from its runs to its verdicts, and what has to be said of them; None where nothing compares."""
+        rows, choices = self._chosen(preset, rows)
+        by_loss = _grouped(rows, lambda row: row.loss)
+        if self.baseline not in by_loss or len(by_loss) == 1:
+            return None, [f"{preset} is left out: it has runs of {', '.join(sorted(by_loss))} only"]
+        warnings = _refuse(preset, by_loss, self.specs, allow=self.allow, tuned=self.tuned)
+        question = self.ask.question(rows)
+        finals = self.ask.finals(preset, question, rows)
+        arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
+        candidates = [arm for loss, arm in arms.items() if loss != self.baseline]
+        plan = self._plan(preset, question, [arm.loss for arm in candidates])
+        censored = any(arm.censored for arm in arms.values())
+        rules = self.rules(question, plan.level if plan else self.alpha, censored)
+        panel = Panel(
+            preset=preset,
+            measure=question.measure,
+            split=question.split,
+            at=question.at,
+            exploratory=question.exploratory,
+            rules=rules,
+            contrasts=tuple(contrasts(arms[self.baseline], candidates, sign=question.measure.sign, rules=rules)),
+            choices=choices,
+            plan=plan,
+        )
+        told = [*budget_warnings(preset, choices), *warnings, *warn(preset, list(arms.values()), by_loss)]
+        looked = self.looks.of(panel, self.baseline, self.tuned)
+        return replace(panel, looked=looked, counted=self.looks.know(panel, self.baseline, self.tuned)), told
+
+    def _chosen(self, preset: str, rows: Sequence[RunRow]) -> tuple[Sequence[RunRow], tuple[Choice, ...]]:
+        if not self.tuned:
+            return rows, ()
+        refuse_unknown(rows, self.tuned, self.specs)
+        declared = self.ask.declared(rows)
+        scores = self.ask.finals(preset, declared, rows)
+        return choose(rows, self.tuned, self.specs, scores, declared.measure.sign)
+
+    def _plan(self, preset: str, question: Question, losses: Sequence[str]) -> Plan | None:
+        asked = [question.measure.name, question.split, question.at, *self.tuned]
+        found = self.plan or self.looks.plan(preset, self.baseline, losses, asked)
+        return found if found is None or found.alpha == self.alpha else planned(found.looks, self.alpha)
 
 
 def _nothing(store: Store, selection: Selection) -> NothingFound:

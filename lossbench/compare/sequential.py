@@ -3,13 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from lossbench.compare.looks import planned
 from lossbench.compare.losses import compare_losses
-from lossbench.compare.values import Comparison, Contrast, Rules, Verdict
-from lossbench.stats.multiplicity import simultaneous_level
-from lossbench.stats.sequential import look_schedule, nominal_level
+from lossbench.compare.values import Comparison, Contrast, Verdict
+from lossbench.stats.sequential import look_schedule
 from lossbench.store import Selection, Store
 
-__all__ = ["Look", "look", "look_schedule"]
+__all__ = ["DECIDED", "Look", "look", "look_schedule"]
+
+DECIDED = (Verdict.BETTER, Verdict.WORSE, Verdict.EQUIVALENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,28 +19,13 @@ class Look:
     """What the runs say at one of several planned looks."""
 
     comparison: Comparison
-    looks: tuple[int, ...]
-    """Seeds at which the sweep looks; the plan that the error rate rests on."""
-    level: float
-    """p below this decides for better or worse at any one look, for each of the losses."""
-    equivalence_level: float
-    decisions: dict[tuple[str, str], Verdict | None]
-    """By preset and loss; None is not decided yet."""
+    waiting: dict[str, tuple[str, ...]]
+    """Losses by preset for which more seeds could still decide; presets without any are left out."""
 
     @property
     def decided(self) -> bool:
         """Whether no contrast needs more seeds."""
-        return None not in self.decisions.values()
-
-    @property
-    def statement(self) -> str:
-        """The rule in a sentence, to be printed with the verdicts."""
-        alpha = self.comparison.panels[0].rules.alpha
-        at = ", ".join(map(str, self.looks))
-        return (
-            f"Looks at {at} seeds, each at level {self.level:.4g} per loss (Pocock): the chance that any look at any "
-            f"loss of a preset says better or worse without a difference is at most {100 * alpha:g} %."
-        )
+        return not self.waiting
 
 
 def look(
@@ -47,41 +34,28 @@ def look(
     *,
     looks: tuple[int, ...],
     baseline: str = "ce",
-    metric: str | None = None,
-    at: str | None = None,
     alpha: float = 0.05,
     min_effect: float | None = None,
     allow: Collection[str] = (),
 ) -> Look:
-    """Judge the runs there are, at the level of one of `looks`; arguments as of `compare_losses`.
+    """Judge the runs there are at the level of one of `looks`; arguments as of `compare_losses`.
 
-    Better and worse are decided where p is below the two-sided level, equivalence where both one-sided tests are below
-    the one-sided one, each divided by the number of losses. Contrasts with lost runs are judged on the pairs they have.
+    Better, worse and equivalent end the wait for a loss, and so does a loss or a baseline of which no run has a value.
     """
     found = compare_losses(
-        store, selection, baseline=baseline, metric=metric, at=at, alpha=alpha, min_effect=min_effect, allow=allow
+        store,
+        selection,
+        baseline=baseline,
+        alpha=alpha,
+        min_effect=min_effect,
+        allow=allow,
+        plan=planned(looks, alpha),
     )
-    losses = max(len(panel.contrasts) for panel in found.panels)
-    family = 1 - simultaneous_level(alpha, losses, "holm")
-    level, equivalence = nominal_level(looks, family), nominal_level(looks, family, sides=1)
-    return Look(
-        comparison=found,
-        looks=looks,
-        level=level,
-        equivalence_level=equivalence,
-        decisions={
-            (panel.preset, each.candidate.loss): _decide(each, level, equivalence, panel.rules)
-            for panel in found.panels
-            for each in panel.contrasts
-        },
-    )
+    waiting = {
+        panel.preset: tuple(each.candidate.loss for each in panel.contrasts if _waits(each)) for panel in found.panels
+    }
+    return Look(comparison=found, waiting={preset: losses for preset, losses in waiting.items() if losses})
 
 
-def _decide(contrast: Contrast, level: float, equivalence_level: float, rules: Rules) -> Verdict | None:
-    if not rules.judged or contrast.p is None or contrast.gain is None:
-        return Verdict.EQUIVALENT if contrast.identical and contrast.verdict is Verdict.EQUIVALENT else None
-    if contrast.p < level:
-        return Verdict.BETTER if contrast.gain > 0 else Verdict.WORSE
-    if contrast.equivalence_p is not None and contrast.equivalence_p < equivalence_level:
-        return Verdict.EQUIVALENT
-    return None
+def _waits(contrast: Contrast) -> bool:
+    return contrast.verdict not in DECIDED and contrast.candidate.n > 0 and contrast.baseline.n > 0

@@ -17,6 +17,7 @@ __all__ = [
     "Comparison",
     "Contrast",
     "Panel",
+    "Plan",
     "Ranking",
     "Rules",
     "Verdict",
@@ -207,6 +208,26 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Looks planned in advance, and the level each has so that all together keep to alpha."""
+
+    looks: tuple[int, ...]
+    """Seeds at which to look."""
+    alpha: float
+    level: float
+
+    @property
+    def statement(self) -> str:
+        """The rule in a sentence, to be printed with the verdicts."""
+        at = ", ".join(map(str, self.looks))
+        return (
+            f"seeds are added until all is decided, with looks at {at}, each held to {self.level:.4g} instead of "
+            f"{self.alpha:g} (Pocock): the chance that any look says better or worse of any loss without a difference "
+            f"is at most {100 * self.alpha:g} %"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One preset: what its runs are judged by, and every loss against the baseline."""
 
@@ -220,6 +241,12 @@ class Panel:
     contrasts: tuple[Contrast, ...]
     choices: tuple[Choice, ...] = ()
     """One per loss, where each is judged at its own setting."""
+    plan: Plan | None = None
+    """By which the number of seeds came about; `rules.alpha` is then its level."""
+    looked: tuple[int, ...] = ()
+    """Numbers of pairs at which this question was put to these losses so far, this time included."""
+    counted: bool = False
+    """Whether the store knows of this look already, as it has seen the same pairs before."""
 
     @property
     def arms(self) -> tuple[Arm, ...]:

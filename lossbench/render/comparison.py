@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lossbench.compare import Comparison
+from lossbench.compare import Comparison, Panel
 from lossbench.compare.testset import RowByRow
 from lossbench.compare.values import listed
 from lossbench.render.contrasts import (
@@ -73,6 +73,26 @@ def _ranking_lines(value: Comparison) -> list[Item]:
     return lines
 
 
+def _looks(panel: Panel) -> list[Item]:
+    """How often the question was put to the test rows, where more than once or by plan."""
+    at, plan = ", ".join(map(str, panel.looked)), panel.plan
+    if plan is not None:
+        unplanned = [n for n in panel.looked if n not in plan.looks]
+        taken = sum(n in plan.looks for n in panel.looked)
+        lines: list[Item] = [f"{panel.preset}: {plan.statement}; {taken} of {len(plan.looks)} looks taken, at {at}"]
+        if unplanned:
+            beside = ", ".join(map(str, unplanned))
+            lines.append(Line(f"{panel.preset}: the looks at {beside} pairs were not in that plan", tone="warn"))
+        return lines
+    if len(panel.looked) > 1:
+        text = (
+            f"{panel.preset}: this question has been looked at {len(panel.looked)} times, at {at} pairs; each look "
+            "without a plan adds to the chance of a false alarm"
+        )
+        return [Line(text, tone="warn")]
+    return []
+
+
 def _budgets(value: Comparison) -> list[Item]:
     """What each loss could be tuned by, in a line where all losses and presets had the same."""
     if not value.tuned:
@@ -102,6 +122,7 @@ def _caveats(value: Comparison) -> tuple[Item, ...]:
                 )
         if panel.rules.min_effect is None and panel.rules.judged:
             lines.append(f"{panel.preset}: without --min-effect neither equivalence nor power is judged")
+        lines += _looks(panel)
         if panel.exploratory:
             lines.append(f"{panel.preset}: exploratory; the preset declares another metric or epoch")
     lines += _budgets(value)

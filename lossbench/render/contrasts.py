@@ -76,7 +76,7 @@ def difference_tables(panel: Panel) -> tuple[Table, ...]:
     """What was seen, how sure it is, and how far these runs can see: each narrow enough for 80 columns."""
     unit = points(panel.measure, "gain", "gain").unit
     size = f"in {unit}" if unit else "in the metric's own unit"
-    level = f"{100 * (1 - panel.rules.alpha):g} %"
+    level = f"{100 * (1 - panel.rules.alpha):.4g} %"
     return (
         _by_loss(f"gain {size}, with {level} interval, alone and joint", panel, "gain", "p_adjusted"),
         _by_loss("how sure", panel, "flip_p", "equivalence_p"),

@@ -7,7 +7,7 @@ from lossbench.home import Home
 from lossbench.journal import Journal
 from lossbench.store.store import try_ingest
 
-__all__ = ["mark"]
+__all__ = ["mark", "mark_each"]
 
 
 def mark(home: Home, run_ids: Sequence[str], marks: Mapping[str, str | bool]) -> None:
@@ -16,8 +16,18 @@ def mark(home: Home, run_ids: Sequence[str], marks: Mapping[str, str | bool]) ->
     Raises:
         StoreError: the home cannot be written to.
     """
+    mark_each(home, dict.fromkeys(run_ids, marks))
+
+
+def mark_each(home: Home, marks: Mapping[str, Mapping[str, str | bool]]) -> None:
+    """Put marks of its own on each run.
+
+    Raises:
+        StoreError: the home cannot be written to.
+    """
     home.create()
+    last = list(marks)[-1:]
     with Journal(home) as journal:
-        for run_id in run_ids:
-            journal.append(RunMarked(run_id=run_id, at=now(), marks=marks), sync=run_id == run_ids[-1])
+        for run_id, said in marks.items():
+            journal.append(RunMarked(run_id=run_id, at=now(), marks=said), sync=run_id in last)
     try_ingest(home)

@@ -23,23 +23,33 @@ def test_each_contrast_is_decided_on_its_own(bench):
     bench.arm("alike", base + rng.normal(0, 0.0002, 5))
     bench.arm("noisy", base + rng.normal(0, 0.01, 5))
     found = judged(bench)
-    assert found.decisions == {
-        ("toy", "alike"): Verdict.EQUIVALENT,
-        ("toy", "bad"): Verdict.WORSE,
-        ("toy", "good"): Verdict.BETTER,
-        ("toy", "noisy"): None,
-        ("toy", "same"): Verdict.EQUIVALENT,
+    assert {each.candidate.loss: each.verdict for each in found.comparison.panels[0].contrasts} == {
+        "alike": Verdict.EQUIVALENT,
+        "bad": Verdict.WORSE,
+        "good": Verdict.BETTER,
+        "noisy": Verdict.UNDERPOWERED,
+        "same": Verdict.EQUIVALENT,
     }
+    assert found.waiting == {"toy": ("noisy",)}
     assert not found.decided
 
 
-def test_the_level_is_shared_by_looks_and_losses(bench):
+def test_a_loss_without_a_value_is_not_waited_for(bench):
+    base = np.random.default_rng(4).normal(0.77, 0.002, 5)
+    bench.arm("ce", base)
+    bench.arm("good", base + 0.02 + 0.0001 * np.arange(5))
+    for seed in range(5):
+        bench.run("nowhere", seed, 0.5, status="diverged")
+    assert judged(bench).decided
+
+
+def test_the_looks_share_the_level(bench):
     for loss in ("ce", "a", "b"):
         bench.arm(loss, np.random.default_rng(len(loss)).normal(0.7, 0.01, 5))
-    found = judged(bench)
-    assert found.level == pytest.approx(0.0233 / 2, rel=0.15)
-    assert "Looks at 5, 8, 10 seeds" in found.statement
-    assert "at most 5 %" in found.statement
+    (panel,) = judged(bench).comparison.panels
+    assert panel.rules.alpha == panel.plan.level == pytest.approx(0.0233, rel=0.15)
+    assert "looks at 5, 8, 10" in panel.plan.statement
+    assert "at most 5 %" in panel.plan.statement
 
 
 def test_a_difference_that_one_look_would_accept_is_not_enough_for_three(bench):
@@ -49,9 +59,8 @@ def test_a_difference_that_one_look_would_accept_is_not_enough_for_three(bench):
     bench.arm("new", base + gains)
     found = judged(bench)
     (contrast,) = found.comparison.panels[0].contrasts
-    assert contrast.verdict is Verdict.BETTER
-    assert found.level < contrast.p < 0.05
-    assert found.decisions == {("toy", "new"): None}
+    assert found.comparison.panels[0].plan.level < contrast.p < 0.05
+    assert found.waiting == {"toy": ("new",)}
 
 
 def test_looks_end_with_the_last_seed():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lossbench.compare.contrast import contrasts
+from lossbench.compare.sequential import DECIDED
 from lossbench.compare.values import Arm, Rules, Verdict
 from lossbench.stats.power import seeds_needed
 from lossbench.stats.sequential import look_schedule, nominal_level
@@ -74,6 +75,28 @@ def test_adding_seeds_until_decided_keeps_its_error_and_looking_freely_does_not(
         peeking += min(found) < 0.05
     assert planned / 3000 == pytest.approx(0.05, abs=0.012)
     assert peeking / 3000 > 0.09
+
+
+@pytest.mark.parametrize("losses", [1, 4])
+def test_a_sweep_until_decided_is_wrong_about_any_loss_one_time_in_twenty_at_most(losses):
+    """The rule as `sweep --until decided` applies it: it ends with the first look at which nothing waits any more."""
+    rng = np.random.default_rng([5, losses])
+    looks = look_schedule(30)
+    rules = Rules(min_effect=0.002, alpha=nominal_level(looks))
+    wrong = 0
+    for _ in range(3000):
+        shared = rng.normal(0.77, 0.003, 30)
+        columns = [shared + rng.normal(0, 0.003, 30) for _ in range(losses + 1)]
+        said = False
+        for n in looks:
+            arms = [arm(str(place), column[:n]) for place, column in enumerate(columns)]
+            verdicts = [each.verdict for each in contrasts(arms[0], arms[1:], sign=1, rules=rules)]
+            said |= Verdict.BETTER in verdicts or Verdict.WORSE in verdicts
+            if all(each in DECIDED for each in verdicts):
+                break
+        wrong += said
+    assert wrong / 3000 <= 0.05 + 0.012
+    assert wrong / 3000 >= (0.05 if losses == 1 else 0.03) - 0.012
 
 
 def test_seeds_needed_see_the_difference_four_times_in_five():

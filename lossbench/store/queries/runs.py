@@ -21,6 +21,7 @@ __all__ = [
     "cells",
     "chosen",
     "known",
+    "marks",
     "ordered",
     "provenances",
     "resolve",
@@ -109,6 +110,11 @@ _CELLS = "SELECT key, run_id, status, epoch FROM cell"
 _SPECS = """
 SELECT recipe, arg_max(spec, time) FROM started
 WHERE $recipes IS NULL OR recipe IN (SELECT unnest($recipes)) GROUP BY recipe
+"""
+
+_MARKS = """
+SELECT run_id, field, arg_max(value, row(time, seq)) FROM mark WHERE starts_with(field, $field)
+GROUP BY run_id, field ORDER BY ALL
 """
 
 _KNOWN = frozenset({"preset", "loss", "seed", "status", "recipe", "key", "run_id", "name", "dataset", "model"})
@@ -227,6 +233,11 @@ def known(store: Store, column: str) -> list[str]:
         raise ValueError(f"column {column!r} is not one people select by")
     found = store.rows(f"SELECT DISTINCT {column}::VARCHAR FROM run WHERE {column} IS NOT NULL ORDER BY 1")
     return [value for (value,) in found]
+
+
+def marks(store: Store, field: str) -> dict[tuple[str, str], str]:
+    """The marks whose name begins so, by run id and name."""
+    return {(run_id, name): value for run_id, name, value in store.rows(_MARKS, {"field": field})}
 
 
 def _resolve(text: str, ids: list[str], names: dict[str, str], tags: dict[str, list[str]]) -> list[str]:
