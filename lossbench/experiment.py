@@ -10,6 +10,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lossbench import checkpoint, cohort, data, devices, objective
+from lossbench import checkpoint, cohort, cores, data, devices, objective
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
 from lossbench.data import Dataset
@@ -97,7 +98,8 @@ def execute(
             together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
             for number, (_, members) in enumerate(together):
                 execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep)
-                yield from execution.events(dataset, place, stop, threads)
+                with _sharing_cores(place, threads) as look:
+                    yield from execution.events(dataset, place, _also(look, stop), threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,23 @@ class _Execution:
             file.write("".join(traceback.format_exception(error)))
         first = next(iter(str(error).splitlines()), "")
         return f"{type(error).__name__}: {first} (traceback in {log})"
+
+
+def _sharing_cores(device: torch.device, threads: int | None) -> AbstractContextManager[Callable[[], None]]:
+    """A place among the processes that compute on these cores; whoever names a number of threads keeps to himself."""
+    if device.type == "cuda" or threads is not None:
+        return nullcontext(lambda: None)
+    return cores.sharing()
+
+
+def _also(look: Callable[[], None], stop: Stop) -> Stop:
+    """`stop`, which is asked between batches, with a look at the neighbours each time."""
+
+    def asked() -> bool:
+        look()
+        return stop()
+
+    return asked
 
 
 def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Engine:

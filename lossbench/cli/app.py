@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lossbench import __version__
+from lossbench import __version__, cores
 from lossbench.cli import terminal
 from lossbench.errors import ExitCode, LossbenchError
 
@@ -143,6 +143,7 @@ def show(table: "Table", format: Format) -> None:
 
 def main() -> None:
     """Run the command line; a `LossbenchError` becomes one line on stderr and its exit code."""
+    cores.patiently()
     try:
         app(prog_name="lossbench")
     except LossbenchError as error:
