@@ -26,10 +26,14 @@ __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "t
 
 
 class TrueClass(NamedTuple):
-    """The true class as a loss sees it: `log_p` = log p_y and `not_p` = 1 - p_y, each exact to rounding."""
+    """The true class as a loss sees it: `log_p` = log p_y and `not_p` = 1 - p_y, each exact to rounding.
+
+    `log_not_p` = log(1 - p_y) is as exact as `not_p` has it: where p_y is within rounding of 0 so is the logarithm.
+    """
 
     log_p: Tensor
     not_p: Tensor
+    log_not_p: Tensor
 
     @property
     def p(self) -> Tensor:
@@ -51,8 +55,14 @@ class TrueClass(NamedTuple):
         if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
             return alpha * self.ce + beta * self.not_p, alpha + beta * self.p
         # The same with fewer kernels, which is what small batches wait for.
-        return torch.sub(beta * self.not_p, self.log_p, alpha=alpha), alpha + beta * self.p
+        passive = beta * self.not_p
+        value = torch.sub(passive, self.log_p, alpha=alpha)
+        # Where alpha is no small part of the weight, nothing is lost by coming from the other side.
+        return value, alpha + beta - passive if abs(beta) <= _LITTLE * alpha else alpha + beta * self.p
 
+
+_LITTLE = 16
+"""How many times cross entropy's share the other may be before a difference of the two loses digits that count."""
 
 Curve = Callable[..., tuple[Tensor, Number]]
 """A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
@@ -60,7 +70,7 @@ Curve = Callable[..., tuple[Tensor, Number]]
 
 def at_probability(p: Tensor) -> TrueClass:
     """The true class at given probabilities, to draw or examine a curve."""
-    return TrueClass(p.log(), 1 - p)
+    return TrueClass(p.log(), 1 - p, (-p).log1p())
 
 
 def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping[str, Any]) -> Tensor:
@@ -100,9 +110,9 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
     probabilities = logits.log_softmax(dim)
     index = target.unsqueeze(dim)
     log_p = probabilities.gather(dim, index)
-    probabilities.exp_()
-    not_p = probabilities.scatter_(dim, index, torch.zeros_like(log_p)).sum(dim, keepdim=True)
-    true = TrueClass(logsigmoid(log_p - not_p.log()), not_p)
+    not_p = probabilities.exp_().scatter_(dim, index, 0.0).sum(dim, keepdim=True)
+    log_not_p = not_p.log()
+    true = TrueClass(logsigmoid(log_p.sub_(log_not_p)), not_p, log_not_p)
     return true, probabilities.scatter_(dim, index, -not_p)
 
 
@@ -132,7 +142,9 @@ class _TrueClassLoss(torch.autograd.Function):
             raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
         upstream = upstream.unsqueeze(-1)
         # The buffer is as large as the logits: it is turned into the gradient in place and given away.
-        gradient = residual.mul_(upstream * ctx.weight)
+        gradient = residual.mul_(
+            upstream * ctx.weight if isinstance(ctx.weight, Tensor) or ctx.weight != 1 else upstream
+        )
         slopes: list[Tensor | None] = [None] * (len(ctx.needs_input_grad) - 4)
         if ctx.learned:
             leaves = [ctx.leaves[place] for place in ctx.learned]

@@ -21,6 +21,7 @@ __all__ = [
     "log",
     "log_not_p",
     "log_probabilities",
+    "not_below",
     "one_hot",
     "pick",
     "power",
@@ -53,6 +54,11 @@ def power(base: Tensor, exponent: Number) -> Tensor:
     """
     result: Tensor = torch.special.xlogy(exponent, base).exp()
     return result
+
+
+def not_below(values: Tensor, floor: Number) -> Tensor:
+    """The larger of each value and the floor."""
+    return torch.maximum(values, floor) if isinstance(floor, Tensor) else values.clamp(min=floor)
 
 
 def expm1_over(rate: Number, values: Tensor) -> Tensor:

@@ -33,9 +33,8 @@ def adaptive(true: TrueClass, *, detach: bool) -> tuple[Tensor, Number]:
     Caveats: not a pure damper: samples with p_y < 1/e weigh up to 13.5 % more than under cross entropy, which is where
         wrong labels sit. Improper: its probabilities come out under-confident.
     """
-    log_p, not_p = true
-    value = not_p * -log_p
-    return value, not_p if detach else not_p - true.p * log_p
+    log_p, not_p, _ = true
+    return not_p * -log_p, not_p if detach else torch.addcmul(not_p, true.p, log_p, value=-1)
 
 
 @true_class(
@@ -61,14 +60,16 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     Caveats: improper, under-confident. Three conventions for alpha are in use; only the scalar one is meant here.
     Numerics: (1 - p)^(gamma - 1) log p is taken as (1 - p)^gamma times log(p) / (1 - p), finite for gamma < 1 at p = 1.
     """
-    log_p, not_p = true
+    log_p, not_p, _ = true
     if isinstance(gamma, Tensor) or gamma < 1:
         factor = alpha * power(not_p, gamma)
         return factor * -log_p, factor if detach else factor * (1 + gamma * true.p * true.ce_over_not_p)
     # One power less, so that nothing is divided by 1 - p.
-    lower = alpha * (not_p if gamma == 2 else power(not_p, gamma - 1))
+    lower = not_p if gamma == 2 else power(not_p, gamma - 1)
+    if isinstance(alpha, Tensor) or alpha != 1:
+        lower = alpha * lower
     factor = lower * not_p
-    return factor * -log_p, factor if detach else lower * torch.sub(not_p, true.p * log_p, alpha=gamma)
+    return factor * -log_p, factor if detach else lower * torch.addcmul(not_p, true.p, log_p, value=-gamma)
 
 
 @true_class("inverse-focal", cites=("Wang et al., NeurIPS 2021",), knobs={"gamma": Fixed(2.0, at_least(0))})
@@ -86,8 +87,9 @@ def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     Caveats: over-confident; the weight reaches 2^gamma at p = 1.
     """
     p = true.p
-    factor = torch.exp(gamma * p.log1p())
-    return factor * true.ce, factor * (1 + gamma * p * true.log_p / (1 + p))
+    more = 1 + p
+    lower = torch.exp((gamma - 1) * p.log1p()) if isinstance(gamma, Tensor) or gamma != 2 else more
+    return lower * more * true.ce, lower * (more + gamma * (p * true.log_p))
 
 
 @loss("dual-focal", cites=("arXiv 2305.13665",), knobs={"gamma": Fixed(0.0, at_least(0))})

@@ -56,7 +56,13 @@ def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Ten
     Identities: focal at epsilon 0, poly1 at gamma 0.
     Caveats: under-confident, as focal loss is.
     """
-    p = true.p
-    factor = power(true.not_p, gamma)
-    value = factor * (true.ce + epsilon * true.not_p)
-    return value, factor * (1 + p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1)))
+    log_p, not_p, _ = true
+    passive = epsilon * not_p
+    if isinstance(gamma, Tensor) or gamma < 1:
+        factor = power(not_p, gamma)
+        slope = 1 + true.p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1))
+        return factor * (passive - log_p), factor * slope
+    # One power less, so that nothing is divided by 1 - p.
+    lower = not_p if gamma == 2 else power(not_p, gamma - 1)
+    slope = torch.addcmul(not_p, true.p, (gamma + 1) * passive - gamma * log_p)
+    return lower * not_p * (passive - log_p), lower * slope

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import SWITCH, Fixed, Interval, Number, Scheduled, Whole, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import exp, expm1_over, log
+from lossbench.losses._numerics import exp, expm1_over, log, not_below
 from lossbench.losses._registry import true_class
 from lossbench.schedules import Switch
 
@@ -30,7 +30,7 @@ def gce(true: TrueClass, *, q: Number) -> tuple[Tensor, Number]:
     Numerics: -expm1(q log p_y) / q.
     """
     scaled = q * true.log_p
-    return -torch.expm1(scaled) / q, torch.exp(scaled)
+    return torch.expm1(scaled) / -q, torch.exp(scaled)
 
 
 @true_class(
@@ -102,8 +102,8 @@ def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]
         the set of given-up samples now and then; here each is judged at every step.
     """
     floor = log(k)
-    floored = torch.maximum(true.log_p, floor) if isinstance(floor, Tensor) else true.log_p.clamp(min=floor)
-    return -torch.expm1(q * floored) / q, torch.exp(q * true.log_p) * (true.log_p > floor)
+    floored = not_below(true.log_p, floor)
+    return torch.expm1(q * floored) / -q, torch.exp(q * true.log_p) * (true.log_p > floor)
 
 
 @true_class("tce", cites=("arXiv 1810.05075",), knobs={"a": Fixed(0.5, at_least(0))})
@@ -138,10 +138,11 @@ def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
     Identities: expectation at t = 1, el + el^2 / 2 at t = 2, ce as t grows.
     Caveats: minimised by a vertex of the simplex for small t, so its probabilities mean little.
     """
-    value = torch.zeros_like(true.not_p)
-    for term in range(t, 0, -1):
+    value, weight = true.not_p / t, true.p
+    for term in range(t - 1, 0, -1):
         value = true.not_p * (1 / term + value)
-    return value, -torch.expm1(t * torch.log1p(-true.p))
+        weight = torch.addcmul(true.p, true.not_p, weight)
+    return value, weight
 
 
 @true_class("phuber-ce", cites=("openreview rklB76EKPr",), knobs={"tau": Fixed(10.0, at_least(1))})
@@ -158,9 +159,9 @@ def phuber_ce(true: TrueClass, *, tau: Number) -> tuple[Tensor, Number]:
     Identities: expectation at tau = 1, ce as tau grows.
     Caveats: proper only for probabilities above 1/tau.
     """
-    slope = tau * true.p
-    linear = log(tau) + (1 - tau) + tau * true.not_p
-    return torch.where(slope > 1, true.ce, linear), slope.clamp(max=1)
+    floored = not_below(true.log_p, -log(tau))
+    below = true.log_p - floored
+    return -(torch.expm1(below) + floored), torch.exp(below)
 
 
 @true_class("agce", cites=("arXiv 2106.03110",), knobs={"a": Fixed(1.0, above(0)), "q": Fixed(2.0, above(0))})
@@ -179,9 +180,9 @@ def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
     Numerics: (a + 1)^q times -expm1(q log1p(-(1 - p) / (a + 1))), exact as p tends to 1.
     """
     whole = log(a + 1)
-    scale = exp(q * whole)
-    relative = torch.log1p(-true.not_p / (a + 1))
-    return scale * -torch.expm1(q * relative) / q, true.p * torch.exp((q - 1) * (relative + whole))
+    relative = torch.log1p(true.not_p / -(a + 1))
+    value = torch.expm1(q * relative) * (exp(q * whole) / -q)
+    return value, torch.exp(true.log_p + (q - 1) * relative) * exp((q - 1) * whole)
 
 
 @true_class(
@@ -204,12 +205,12 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     Caveats: over-confident. The generalised form over augmented views is another loss and not in this catalogue.
     """
     rest = 1 - pi1
-    mixed = torch.log1p(-rest * true.not_p)
-    log_rest = log(rest)
-    value = -torch.exp(mixed) * mixed - rest * log_rest * true.not_p + rest * true.p * true.log_p
-    weight = rest * true.p * (mixed - true.log_p - log_rest)
-    scale = -rest * log_rest if scaled else 1.0
-    return value / scale, weight / scale
+    scale = -rest * log(rest)
+    p, mixed = true.p, torch.log1p(-rest * true.not_p)
+    # What is left of both entropies once the terms that cancel as p tends to 1 are taken together.
+    pull = (rest / scale) * (p * (mixed - true.log_p))
+    value, weight = true.not_p - pull - (pi1 / scale) * mixed, p + pull
+    return (value, weight) if scaled else (scale * value, scale * weight)
 
 
 @true_class("encouraging", cites=("arXiv 2110.06537",), knobs={"log_end": Fixed(0.75, within(0, 1, high_open=True))})
@@ -225,8 +226,7 @@ def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
         Loss per sample [N]; negative above p_y = 1/2.
     Caveats: over-confident. Some call it EL, which in this catalogue is the expectation loss.
     """
-    p, not_p = true.p, true.not_p
-    straight = p > log_end
-    left = 1 - log_end
-    bonus = torch.where(straight, log(left) + (not_p - left) / left, torch.log1p(-p))
-    return true.ce + bonus, torch.where(straight, 1 + p / left, 1 / not_p)
+    log_p, _, log_not_p = true
+    floored = not_below(log_not_p, log(1 - log_end))
+    bonus = floored + torch.expm1(log_not_p - floored)
+    return bonus - log_p, 1 + torch.exp(log_p - floored)

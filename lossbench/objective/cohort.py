@@ -115,7 +115,7 @@ class CohortObjective(nn.Module):
         true = scores.softmax(labels)
         rows = true.log_p.shape[1]
         if kinds.curved:
-            values, weights = self._curved(kinds, true, gradients)
+            values, weights = self._curved(kinds, scores, true, gradients)
             weights = weights * (1 / rows)
         else:
             values, weights = torch.empty_like(true.log_p), torch.empty_like(true.log_p)
@@ -168,14 +168,13 @@ class CohortObjective(nn.Module):
         values = self.differentiate(scores, labels, kinds, step=step, out=gradient, gradients=gradients)
         return values, gradient.permute(1, 2, 0)
 
-    def _curved(self, kinds: Kinds, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
+    def _curved(self, kinds: Kinds, scores: Scores, true: TrueClass, gradients: bool) -> tuple[Tensor, Tensor]:
         """Loss and gradient weight [R, B] of the runs whose loss depends on p_y alone; arbitrary for the others."""
         if kinds.places is None:
             return self._curve(kinds.curved[0], true, gradients)
         found = []
         for group in kinds.curved:
-            part = TrueClass(*(each.index_select(0, group.runs) for each in true))
-            found.append(self._curve(group, part, gradients))
+            found.append(self._curve(group, scores.seen_by(group.runs), gradients))
         values, weights = zip(*found, strict=True)
         return torch.cat(values).index_select(0, kinds.places), torch.cat(weights).index_select(0, kinds.places)
 

@@ -24,16 +24,19 @@ class Scores:
         self._count = runs * rows
         self._columns = torch.zeros(classes, -(-self._count // WHOLE) * WHOLE, dtype=dtype, device=device)
         self._residual = torch.zeros_like(self._columns)
-        self._log_p, self._not_p, self._scratch = (torch.zeros_like(self._columns[:1]) for _ in range(3))
+        true = self._columns.new_zeros(3, 1, self._columns.shape[1])
+        self._parts = true.unbind()
+        self._scratch = torch.zeros_like(self._columns[:1])
         self.logits = self._columns[:, : self._count].view(classes, runs, rows)
         """To be filled in by the caller [C, R, B]."""
         self.residual = self._residual[:, : self._count].view(classes, runs, rows)
         """After `softmax` p_j - [j = y], the gradient of cross entropy in the logits [C, R, B]."""
-        self._seen = TrueClass(*(each[0, : self._count].view(runs, rows) for each in (self._log_p, self._not_p)))
+        self._rows = true[:, 0, : self._count].view(3, runs, rows)
+        self._seen = TrueClass(*self._rows)
 
     def labels(self, target: Tensor) -> Tensor:
         """Class indices [..., R, B] in the form `softmax` takes them [..., 1, N]."""
-        return pad(target.flatten(-2), (0, self._log_p.shape[1] - self._count)).unsqueeze(-2)
+        return pad(target.flatten(-2), (0, self._columns.shape[1] - self._count)).unsqueeze(-2)
 
     def target(self, labels: Tensor) -> Tensor:
         """Class indices [R, B] of `labels(target)`."""
@@ -41,14 +44,19 @@ class Scores:
 
     def softmax(self, labels: Tensor) -> TrueClass:
         """The true class of every row [R, B], as `lossbench.losses.true_class_and_residual` defines it."""
-        residual, log_p, not_p, scratch = self._residual, self._log_p, self._not_p, self._scratch
+        residual, scratch = self._residual, self._scratch
+        log_p, not_p, log_not_p = self._parts
         torch.log_softmax(self._columns, 0, out=residual)
         torch.gather(residual, 0, labels, out=log_p)
         residual.exp_().scatter_(0, labels, 0.0)
         torch.sum(residual, 0, keepdim=True, out=not_p)
-        log_p.copy_(logsigmoid(log_p.sub_(torch.log(not_p, out=scratch))))
+        log_p.copy_(logsigmoid(log_p.sub_(torch.log(not_p, out=log_not_p))))
         residual.scatter_(0, labels, torch.neg(not_p, out=scratch))
         return self._seen
+
+    def seen_by(self, runs: Tensor) -> TrueClass:
+        """What `softmax` returned, of some runs [r] only [r, B]."""
+        return TrueClass(*self._rows.index_select(1, runs))
 
     def nll_and_hits(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """NLL and whether the largest logit is the label's [R, B], of equal logits the first; uses up the logits."""
