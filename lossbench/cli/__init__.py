@@ -22,6 +22,7 @@ from lossbench.cli import (
     stop,
     store,
     sweep,
+    tune,
     watch,
 )
 from lossbench.cli.app import app, main
@@ -50,5 +51,6 @@ __all__ = [
     "stop",
     "store",
     "sweep",
+    "tune",
     "watch",
 ]

@@ -1,17 +1,18 @@
 """Each loss at the setting its own validation rows prefer, whatever search tried the settings."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lossbench.compare.values import Choice
+from lossbench.compare.values import Choice, listed
 from lossbench.errors import UsageError, unknown
 from lossbench.spec import LossRef, parse_loss
 from lossbench.store.queries import Final, RunRow, flat
 
-__all__ = ["budget_warnings", "choose", "family", "refuse_unknown"]
+__all__ = ["budget_warnings", "choose", "confirmed", "family", "refuse_unknown"]
 
 _KNOB = "loss."
 
@@ -61,6 +62,31 @@ def choose(
     return chosen, tuple(choices)
 
 
+def confirmed(
+    preset: str, rows: Sequence[RunRow], studies: Mapping[str, str]
+) -> tuple[Sequence[RunRow], tuple[Choice, ...], tuple[str, ...], list[str]]:
+    """The runs that confirm the choices of the latest search, alone; all runs where there was none.
+
+    Args:
+        rows: the runs of one preset, in the order they began.
+        studies: what `lossbench tune` keeps with such runs, by run id.
+    Returns:
+        The runs under the names of the losses that were tuned, their choices, the fields tuned, and what to say.
+    """
+    marked = [(row, body) for row in rows if (body := _study(studies.get(row.run_id)))]
+    if not marked:
+        return rows, (), (), []
+    latest = marked[-1][1]
+    chosen = [(row, body) for row, body in marked if body["study"] == latest["study"]]
+    space, seeds = "; ".join(latest["space"]), listed(latest["seeds"])
+    how = f"{latest['trials']} trials by {latest['search']} over {space}, seeds {seeds}"
+    choices = {body["choice"]["loss"]: Choice(**body["choice"], search=how) for _, body in chosen}
+    left = len(rows) - len(chosen)
+    said = [f"{preset}: {left} runs that do not confirm that search are left out"] if left else []
+    runs = [replace(row, loss=body["choice"]["loss"]) for row, body in chosen]
+    return runs, tuple(choices[loss] for loss in sorted(choices)), tuple(latest["fields"]), said
+
+
 def family(loss: str, knobs: Iterable[str]) -> str:
     """A loss without the knobs that were tuned."""
     known = parse_loss(loss)
@@ -74,6 +100,17 @@ def budget_warnings(preset: str, choices: Sequence[Choice]) -> list[str]:
         return []
     parts = "; ".join(f"{each.loss}: {each.tried} settings, {each.runs} runs" for each in choices)
     return [f"{preset}: the losses were tuned with unequal budgets ({parts})"]
+
+
+def _study(text: str | None) -> dict[str, Any] | None:
+    """What a mark tells of a search; None where it tells of none."""
+    wanted = {"study", "fields", "choice", "trials", "search", "space", "seeds"}
+    try:
+        body = json.loads(text or "null")
+    except ValueError:
+        return None
+    whole = isinstance(body, dict) and wanted <= body.keys() and isinstance(body["choice"], dict)
+    return body if whole and body["choice"].keys() == {"loss", "setting", "score", "tried", "runs"} else None
 
 
 def _values(runs: Sequence[RunRow], scores: Mapping[str, Final]) -> list[float]:

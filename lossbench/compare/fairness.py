@@ -60,12 +60,15 @@ def _values(specs: Sequence[Mapping[str, Any]], field: str) -> str:
     return " or ".join(sorted(set(found)))
 
 
-def warn(preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]]) -> list[str]:
+def warn(
+    preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]], *, planned_seeds: bool = False
+) -> list[str]:
     """Sentences on what may explain a difference besides the loss.
 
     Args:
         arms: the results, baseline included.
         rows: the runs behind them, by loss.
+        planned_seeds: whether a search has set the seeds, so that nobody can have picked them.
     """
     found = []
     for field, title in _PROVENANCE.items():
@@ -77,7 +80,7 @@ def warn(preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]])
     if dirty:
         found.append(f"{preset}: runs of {', '.join(dirty)} were made with uncommitted changes to the code")
     picked = {arm.loss: arm.seeds for arm in arms if arm.seeds != tuple(range(len(arm.seeds)))}
-    if picked:
+    if picked and not planned_seeds:
         parts = "; ".join(f"{loss}: {listed(seeds)}" for loss, seeds in picked.items())
         found.append(f"{preset}: the seeds are not 0 to n-1 but a hand-picked list ({parts})")
     return found

@@ -36,17 +36,17 @@ class Looks:
         ]
         return min(found, key=lambda plan: plan.level, default=None)
 
-    def know(self, panel: Panel, baseline: str, tuned: Sequence[str]) -> bool:
+    def know(self, panel: Panel, baseline: str) -> bool:
         """Whether this look is told of: the same pairs, under the same plan if there is one."""
-        keys = {_key(panel.preset, baseline, loss, _asked(panel, tuned)): n for loss, n in _pairs(panel).items()}
+        keys = {_key(panel.preset, baseline, loss, _asked(panel)): n for loss, n in _pairs(panel).items()}
         return all(
             n in self.seeds.get(key, ()) and (panel.plan is None or panel.plan in self.plans.get(key, ()))
             for key, n in keys.items()
         )
 
-    def of(self, panel: Panel, baseline: str, tuned: Sequence[str]) -> tuple[int, ...]:
+    def of(self, panel: Panel, baseline: str) -> tuple[int, ...]:
         """The numbers of pairs at which the most looked at candidate of a panel was seen, this time included."""
-        asked = _asked(panel, tuned)
+        asked = _asked(panel)
         return max(
             (
                 tuple(sorted(self.seeds.get(_key(panel.preset, baseline, loss, asked), frozenset()) | {n}))
@@ -113,14 +113,14 @@ def _body(panel: Panel, value: Comparison) -> dict[str, Any]:
     return {
         "preset": panel.preset,
         "baseline": value.baseline,
-        "asked": _asked(panel, value.tuned),
+        "asked": _asked(panel),
         "pairs": _pairs(panel),
         "plan": None if plan is None else {"looks": plan.looks, "alpha": plan.alpha, "level": plan.level},
     }
 
 
-def _asked(panel: Panel, tuned: Sequence[str]) -> list[str]:
-    return [panel.measure.name, panel.split, panel.at, *tuned]
+def _asked(panel: Panel) -> list[str]:
+    return [panel.measure.name, panel.split, panel.at, *panel.tuned]
 
 
 def _pairs(panel: Panel) -> dict[str, int]:

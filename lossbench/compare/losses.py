@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from lossbench.compare.across import across, ranking
-from lossbench.compare.choice import budget_warnings, choose, refuse_unknown
+from lossbench.compare.choice import budget_warnings, choose, confirmed, refuse_unknown
 from lossbench.compare.contrast import contrasts
 from lossbench.compare.fairness import refuse_differences, warn
 from lossbench.compare.looks import Looks, planned, recorded
@@ -73,6 +73,7 @@ def compare_losses(
         ask=Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={}),
         specs=_specs(store, rows, tuned),
         looks=recorded(store),
+        studies={run: text for (run, _), text in queries.marks(store, "tuning").items()},
         baseline=baseline,
         allow=allow,
         tuned=tuned,
@@ -97,7 +98,6 @@ def compare_losses(
         across=across(together),
         ranking=ranking(together),
         warnings=tuple(warnings),
-        tuned=tuple(tuned),
         published=tuple(
             each for each in published if all(fnmatchcase(panel.preset, each.preset or "*") for panel in panels)
         ),
@@ -111,6 +111,8 @@ class _Judge:
     ask: Asker
     specs: Mapping[str, dict[str, Any]]
     looks: Looks
+    studies: Mapping[str, str]
+    """What `lossbench tune` keeps with the runs of its choices, by run id."""
     baseline: str
     allow: Collection[str]
     tuned: Sequence[str]
@@ -121,16 +123,16 @@ class _Judge:
 
     def panel(self, preset: str, rows: Sequence[RunRow]) -> tuple[Panel | None, list[str]]:
         """One preset from its runs to its verdicts, and what has to be said of them; None where nothing compares."""
-        rows, choices = self._chosen(preset, rows)
+        rows, choices, tuned, told = self._chosen(preset, rows)
         by_loss = _grouped(rows, lambda row: row.loss)
         if self.baseline not in by_loss or len(by_loss) == 1:
             return None, [f"{preset} is left out: it has runs of {', '.join(sorted(by_loss))} only"]
-        warnings = _refuse(preset, by_loss, self.specs, allow=self.allow, tuned=self.tuned)
+        told += _refuse(preset, by_loss, self.specs, allow=self.allow, tuned=tuned)
         question = self.ask.question(rows)
         finals = self.ask.finals(preset, question, rows)
         arms = {loss: _arm(loss, runs, finals) for loss, runs in sorted(by_loss.items())}
         candidates = [arm for loss, arm in arms.items() if loss != self.baseline]
-        plan = self._plan(preset, question, [arm.loss for arm in candidates])
+        plan = self._plan(preset, question, tuned, [arm.loss for arm in candidates])
         censored = any(arm.censored for arm in arms.values())
         rules = self.rules(question, plan.level if plan else self.alpha, censored)
         panel = Panel(
@@ -142,22 +144,29 @@ class _Judge:
             rules=rules,
             contrasts=tuple(contrasts(arms[self.baseline], candidates, sign=question.measure.sign, rules=rules)),
             choices=choices,
+            tuned=tuned,
             plan=plan,
         )
-        told = [*budget_warnings(preset, choices), *warnings, *warn(preset, list(arms.values()), by_loss)]
-        looked = self.looks.of(panel, self.baseline, self.tuned)
-        return replace(panel, looked=looked, counted=self.looks.know(panel, self.baseline, self.tuned)), told
+        planned_seeds = any(each.search for each in choices)
+        told += budget_warnings(preset, choices)
+        told += warn(preset, list(arms.values()), by_loss, planned_seeds=planned_seeds)
+        looked, counted = self.looks.of(panel, self.baseline), self.looks.know(panel, self.baseline)
+        return replace(panel, looked=looked, counted=counted), told
 
-    def _chosen(self, preset: str, rows: Sequence[RunRow]) -> tuple[Sequence[RunRow], tuple[Choice, ...]]:
+    def _chosen(
+        self, preset: str, rows: Sequence[RunRow]
+    ) -> tuple[Sequence[RunRow], tuple[Choice, ...], tuple[str, ...], list[str]]:
+        """The runs to judge, how each loss came by its setting, the fields of that, and what is to be said."""
         if not self.tuned:
-            return rows, ()
+            return confirmed(preset, rows, self.studies)
         refuse_unknown(rows, self.tuned, self.specs)
         declared = self.ask.declared(rows)
         scores = self.ask.finals(preset, declared, rows)
-        return choose(rows, self.tuned, self.specs, scores, declared.measure.sign)
+        chosen, choices = choose(rows, self.tuned, self.specs, scores, declared.measure.sign)
+        return chosen, choices, tuple(self.tuned), []
 
-    def _plan(self, preset: str, question: Question, losses: Sequence[str]) -> Plan | None:
-        asked = [question.measure.name, question.split, question.at, *self.tuned]
+    def _plan(self, preset: str, question: Question, tuned: Sequence[str], losses: Sequence[str]) -> Plan | None:
+        asked = [question.measure.name, question.split, question.at, *tuned]
         found = self.plan or self.looks.plan(preset, self.baseline, losses, asked)
         return found if found is None or found.alpha == self.alpha else planned(found.looks, self.alpha)
 

@@ -205,6 +205,8 @@ class Choice:
     """Settings it was chosen from."""
     runs: int
     """Runs spent on them."""
+    search: str = ""
+    """How they were found, where a search of ours found them and other runs than those are judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,8 @@ class Panel:
     contrasts: tuple[Contrast, ...]
     choices: tuple[Choice, ...] = ()
     """One per loss, where each is judged at its own setting."""
+    tuned: tuple[str, ...] = ()
+    """The fields that are part of a setting."""
     plan: Plan | None = None
     """By which the number of seeds came about; `rules.alpha` is then its level."""
     looked: tuple[int, ...] = ()
@@ -263,8 +267,6 @@ class Comparison:
     across: tuple[Across, ...] = ()
     ranking: Ranking | None = None
     warnings: tuple[str, ...] = ()
-    tuned: tuple[str, ...] = ()
-    """Fields that each loss has its own value of, chosen on validation rows."""
     published: tuple[Published, ...] = ()
     """Figures reported for all of these presets together."""
     schema_version: int = SCHEMA_VERSION

@@ -8,7 +8,6 @@ from lossbench.compare.values import listed
 from lossbench.render.contrasts import (
     across_table,
     arms_table,
-    choices_table,
     difference_tables,
     published_table,
     ranking_table,
@@ -17,6 +16,7 @@ from lossbench.render.contrasts import (
 from lossbench.render.explain import formulas
 from lossbench.render.sentences import across_sentence, question, verdict_line
 from lossbench.render.testset import row_by_row_section
+from lossbench.render.tuning import choices_table
 from lossbench.render.values import Document, Item, Line, Section, Table
 
 __all__ = ["comparison_document"]
@@ -29,13 +29,7 @@ def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, exp
         verdicts.append(question(panel, value.baseline))
         verdicts += [verdict_line(panel, each) for each in panel.contrasts]
     sections = [Section(heading="Verdict", body=tuple(verdicts))]
-    sections += [
-        Section(
-            heading=panel.preset,
-            body=(*([choices_table(panel)] if panel.choices else []), arms_table(panel), *difference_tables(panel)),
-        )
-        for panel in value.panels
-    ]
+    sections += [Section(heading=panel.preset, body=_numbers(panel)) for panel in value.panels]
     over_presets: list[Item] = [across_table(value)] if value.across else []
     if value.ranking:
         over_presets += [ranking_table(value.ranking, value.panels[0].measure), *_ranking_lines(value)]
@@ -50,6 +44,11 @@ def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, exp
         tables = [item for section in sections for item in section.body if isinstance(item, Table)]
         sections.append(Section(heading="Formulas", body=formulas(tables)))
     return Document(title=f"Losses against {value.baseline}", sections=tuple(sections), records=records(value))
+
+
+def _numbers(panel: Panel) -> tuple[Item, ...]:
+    chosen = [choices_table(panel.choices, panel.measure)] if panel.choices else []
+    return (*chosen, arms_table(panel), *difference_tables(panel))
 
 
 def _ranking_lines(value: Comparison) -> list[Item]:
@@ -95,13 +94,20 @@ def _looks(panel: Panel) -> list[Item]:
 
 def _budgets(value: Comparison) -> list[Item]:
     """What each loss could be tuned by, in a line where all losses and presets had the same."""
-    if not value.tuned:
-        return []
-    budgets = {(each.tried, each.runs) for panel in value.panels for each in panel.choices}
-    fields = ", ".join(value.tuned)
-    tried, runs = next(iter(budgets))
-    spent = f"{tried} settings and {runs} runs for every loss of every preset" if len(budgets) == 1 else "as listed"
-    return [f"Each loss stands at its own {fields}, the best on the validation rows; budget: {spent}."]
+    tuned = [panel for panel in value.panels if panel.choices]
+    lines: list[Item] = []
+    for fields in dict.fromkeys(panel.tuned for panel in tuned):
+        choices = [each for panel in tuned if panel.tuned == fields for each in panel.choices]
+        budgets = {(each.tried, each.runs) for each in choices}
+        spent = "as listed"
+        if len(budgets) == 1:
+            spent = f"{choices[0].tried} settings and {choices[0].runs} runs for every loss of every preset"
+        how = {each.search for each in choices if each.search}
+        found = f"; found by {' and '.join(sorted(how))}, judged on other seeds" if how else ""
+        lines.append(
+            f"Each loss stands at its own {', '.join(fields)}, the best on the validation rows; budget: {spent}{found}."
+        )
+    return lines
 
 
 def _caveats(value: Comparison) -> tuple[Item, ...]:

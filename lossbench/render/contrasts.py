@@ -12,7 +12,6 @@ from lossbench.render.values import Column, Table, measure_column
 __all__ = [
     "across_table",
     "arms_table",
-    "choices_table",
     "difference_tables",
     "points",
     "published_table",
@@ -157,19 +156,6 @@ def ranking_table(value: Ranking, measure: Measure) -> Table:
         for each in order
     )
     return Table(name="ranking", columns=columns, rows=rows)
-
-
-def choices_table(panel: Panel) -> Table:
-    """The setting each loss is judged at."""
-    columns = (
-        Column(key="loss", title="loss", anchor=True),
-        Column(key="setting", title="setting"),
-        Column(key="tried", title="settings tried", kind="integer"),
-        Column(key="tuning_runs", title="runs", kind="integer"),
-        replace(measure_column(panel.measure, key="score", title="on validation"), digits=2),
-    )
-    rows = tuple((each.loss, each.setting, each.tried, each.runs, each.score) for each in panel.choices)
-    return Table(name="choices", title="chosen on the validation rows", columns=columns, rows=rows)
 
 
 def published_table(value: Comparison) -> Table | None:
