@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lossbench import schedules
 from lossbench.errors import UsageError
-from lossbench.schedules import Clock, Constant, Cosine, Linear, Milestones, Staircase, Step, Switch
+from lossbench.schedules import Clock, Constant, Cosine, Linear, Milestones, Staircase, Step, Switch, Window
 
 PARSED = [
     ("0.3", Constant(0.3), "0.3"),
@@ -22,7 +22,11 @@ PARSED = [
     ("-1--0.5", Staircase(-1, -0.5), "-1--0.5"),
     ("1e-3-0.5", Staircase(1e-3, 0.5), "0.001-0.5"),
     ("0~0.5", Linear(0, 0.5), "0~0.5"),
+    ("0,0.5@e90", Switch(0, 0.5, epoch=90), "0,0.5@e90"),
     ("cosine(1,0)", Cosine(1, 0), "cosine(1,0)"),
+    ("cosine(1,0)@0:100", Cosine(1, 0), "cosine(1,0)"),
+    ("cosine(1,0)@20:80", Cosine(1, 0, Window(20, 80)), "cosine(1,0)@20:80"),
+    ("1e-3 ~ 0.5 @ e10:40", Linear(1e-3, 0.5, Window(10, 40, counted=True)), "0.001~0.5@e10:40"),
     ("step(50,0.1)", Step(50, 0.1), "step(50,0.1)"),
     ("milestones(0.1,100,150)", Milestones(0.1, (100, 150)), "milestones(0.1,100,150)"),
 ]
@@ -46,6 +50,11 @@ def test_text_is_read_and_written(text, schedule, canonical):
         ("cosine(1)", "is not a number or schedule"),
         ("0,0.5@0", "between 1 and 99 %"),
         ("0,0.5@100", "between 1 and 99 %"),
+        ("0,0.5@e0", "after at least 1 epoch"),
+        ("0~0.5@80:20", "must end after it starts, got 80 to 20"),
+        ("cosine(0,1)@e5:5", "must end after it starts, got 5 to 5"),
+        ("0~0.5@20:120", "at 100 % of the epochs at most, got 120"),
+        ("0-0.5@20:80", "is not a number or schedule"),
         ("0-0.5/1", "at least 2 steps"),
         ("step(0,0.1)", "at least 1 epoch"),
         ("milestones(0.1,150,100)", "milestones must rise"),
@@ -167,3 +176,29 @@ def test_step_and_milestones():
 def test_one_epoch_takes_the_first_value_of_a_ramp():
     only = Clock(epoch=0, epochs=1)
     assert [schedules.parse(text)(only) for text in ("0~1", "cosine(0,1)", "0.25")] == [0, 0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs", "values"),
+    [
+        ("0,1@e3", 5, [0, 0, 0, 1, 1]),
+        ("0~1@e1:3", 6, [0, 0, 0.5, 1, 1, 1]),
+        ("0~1@20:60", 10, [0, 0, 0, 0.25, 0.5, 0.75, 1, 1, 1, 1]),
+        ("0~1@50:100", 6, [0, 0, 0, 0, 0.5, 1]),
+        ("cosine(2,0)@e1:3", 5, [2, 2, 1, 0, 0]),
+    ],
+)
+def test_a_change_is_placed_in_percent_or_in_epochs(text, epochs, values):
+    schedule = schedules.parse(text)
+    made = [schedule(Clock(epoch=epoch, epochs=epochs)) for epoch in range(epochs)]
+    assert made == pytest.approx(values, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "shortest"), [("0,1@e3", 4), ("0~1@e1:3", 4), ("0~1", 2), ("0~1@90:100", 11), ("0~1@50:60", 5)]
+)
+def test_the_shortest_training_goes_through_all_of_a_schedule(text, shortest):
+    schedule = schedules.parse(text)
+    assert schedule.shortest == shortest
+    reached = {schedule(Clock(epoch=epoch, epochs=shortest)) for epoch in range(shortest)}
+    assert {0.0, 1.0} <= reached
