@@ -1,18 +1,22 @@
 """What does a loss cost? Forward and backward of every loss beside `F.cross_entropy`, eager and compiled.
 
-    python benchmarks/losses.py                  the whole table on this machine's CPU
-    python benchmarks/losses.py --device cuda
+    python benchmarks/losses.py                                   every loss, eager
+    python benchmarks/losses.py --compiled --shape 4096x1000      compiled too
     python benchmarks/losses.py --loss focal --shape 8192x32000 --memory
+    python benchmarks/losses.py --device cuda
 
-Times are the best of interleaved repetitions, so that a busy machine slows every column alike. Peak memory is what
-forward and backward add to the resident size of a fresh process (to the allocator's peak on CUDA), in units of the
-logits, the returned gradient included.
+In each round a loss and `F.cross_entropy` take turns in one process, and each is given its fastest turn, so that what
+else the machine does slows both alike; of the rounds' figures the median and the range are printed. A loss of several
+steps costs the sum of them. Peak memory is what forward and backward add to the resident size of a fresh process (to
+the allocator's peak on CUDA), in units of the logits, the returned gradient included.
 """
 
 import argparse
 import multiprocessing
 import platform
 import resource
+import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,10 +26,12 @@ import torch
 from torch import Tensor
 
 from lossbench import losses
+from lossbench.objective import Objective
+from lossbench.schedules import Clock
 
 SHAPES = ("128x100", "4096x1000")
-BUDGET = {"128x100": 300, "128x1000": 150, "4096x1000": 8, "8192x32000": 3}
-"""Repetitions by shape; another shape gets ten."""
+TURNS = {"128x100": 200, "128x1000": 100, "4096x1000": 4, "8192x32000": 1}
+"""Turns in a round by shape; another shape gets ten."""
 
 Call = Callable[[], None]
 
@@ -35,8 +41,12 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_of(text: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
-    function = losses.instance(text, classes=classes)
-    return lambda logits, target: function(logits, target).mean()
+    ref = losses.resolve(text)
+    if len(losses.find(ref).steps) == 1:
+        function = losses.instance(ref, classes=classes)
+        return lambda logits, target: function(logits, target).mean()
+    steps = Objective(ref, target=torch.arange(classes), classes=classes).steps(Clock(epoch=0, epochs=1))
+    return lambda logits, target: torch.stack([step(logits, target).mean() for step in steps]).sum()
 
 
 def batch(shape: str, device: str) -> tuple[Tensor, Tensor]:
@@ -57,16 +67,30 @@ def call(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tenso
     return run
 
 
-def best_times(calls: list[Call], repetitions: int) -> list[float]:
-    for each in calls:
-        each()
+def best_times(calls: list[Call], turns: int) -> list[float]:
+    """Microseconds of each call's fastest turn."""
     best = [float("inf")] * len(calls)
-    for _ in range(repetitions):
+    for _ in range(turns):
         for place, each in enumerate(calls):
             started = time.perf_counter()
             each()
             best[place] = min(best[place], time.perf_counter() - started)
-    return best
+    return [1e6 * each for each in best]
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median and range."""
+    middle, low, high = (f"{each:.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({low} to {high})"
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def resident() -> int:
@@ -102,20 +126,45 @@ def added_memory(text: str, shape: str, device: str) -> float:
     return (peak - before) / logits.nbytes
 
 
-def measure(texts: list[str], shape: str, device: str, compiled: bool) -> None:
+def compiled(text: str, logits: Tensor, target: Tensor) -> Call | str:
+    """The compiled loss, called once; or why there is none."""
+    # What one loss has compiled must not count towards the limit of variants of the next.
+    torch.compiler.reset()
+    function = call(torch.compile(mean_of(text, logits.shape[1]), fullgraph=True), logits, target)
+    try:
+        function()
+    except Exception as error:  # Whatever the compiler raises is the answer to be printed.
+        return f"not compiled: {type(error).__name__}"
+    return function
+
+
+def measure(texts: list[str], shape: str, device: str, rounds: int, *, with_compiled: bool) -> None:
     logits, target = batch(shape, device)
-    classes = logits.shape[1]
-    repetitions = BUDGET.get(shape, 10)
-    print(f"\n{shape}, {device}, {torch.get_num_threads()} threads, best of {repetitions}")
-    print(f"{'loss':20}{'eager us':>12}{'x':>7}{'+us':>8}{'compiled us':>14}{'x':>7}")
+    turns = TURNS.get(shape, 10)
+    print(
+        f"\n{shape}, {device}, {torch.get_num_threads()} threads, n = {rounds} rounds of {turns} turns; median (range)"
+    )
+    heads = (
+        "loss",
+        "F.cross_entropy us",
+        "loss us",
+        "ratio",
+        "us above",
+        *(["ratio compiled"] if with_compiled else []),
+    )
+    print("{:20}{:>24}{:>24}{:>22}{:>20}".format(*heads[:5]) + "".join(f"{each:>24}" for each in heads[5:]))
     for text in texts:
-        loss = mean_of(text, classes)
-        calls = [call(cross_entropy, logits, target), call(loss, logits, target)]
-        if compiled:
-            calls.append(call(torch.compile(loss), logits, target))
-        base, eager, *rest = (1e6 * each for each in best_times(calls, repetitions))
-        line = f"{text:20}{eager:12.0f}{eager / base:7.2f}{eager - base:+8.0f}"
-        print(line + "".join(f"{each:14.0f}{each / base:7.2f}" for each in rest), flush=True)
+        calls = [call(cross_entropy, logits, target), call(mean_of(text, logits.shape[1]), logits, target)]
+        quick = compiled(text, logits, target) if with_compiled else ""
+        if not isinstance(quick, str):
+            calls.append(quick)
+        best_times(calls, 1)
+        base, own, *rest = zip(*(best_times(calls, turns) for _ in range(rounds)), strict=True)
+        ratios = [one / other for one, other in zip(own, base, strict=True)]
+        above = [one - other for one, other in zip(own, base, strict=True)]
+        line = f"{text:20}{spread([*base], 0):>24}{spread([*own], 0):>24}{spread(ratios, 2):>22}{spread(above, 0):>20}"
+        more = [spread([one / other for one, other in zip(each, base, strict=True)], 2) for each in rest] or [quick]
+        print(line + "".join(f"{each:>24}" for each in more if isinstance(each, str)), flush=True)
 
 
 def main() -> None:
@@ -123,16 +172,16 @@ def main() -> None:
     parser.add_argument("--loss", action="append", help="only these losses; repeatable")
     parser.add_argument("--shape", action="append", help="ROWSxCLASSES; repeatable")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--eager", action="store_true", help="leave the compiled column out")
+    parser.add_argument("--compiled", action="store_true", help="measure the losses compiled, too; takes minutes")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
     asked = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
-    )
-    texts = asked.loss or [entry.name for entry in losses.catalogue() if len(entry.steps) == 1]
+    print(f"$ python {' '.join(sys.argv)}")
+    print(f"{processor()}, Python {platform.python_version()}, torch {torch.__version__}, float32")
+    texts = asked.loss or [entry.name for entry in losses.catalogue()]
     for shape in asked.shape or SHAPES:
         if not asked.memory:
-            measure(texts, shape, asked.device, compiled=not asked.eager)
+            measure(texts, shape, asked.device, asked.rounds, with_compiled=asked.compiled)
             continue
         # A fresh process each: an allocator that has grown once does not show its peak again.
         context = multiprocessing.get_context("spawn")
