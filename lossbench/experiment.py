@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -144,7 +144,7 @@ class _Execution:
         except Exception as error:
             broken = error
         try:
-            yield from self._begin(from_epoch, provenance(device))
+            yield from self._begin(from_epoch, {**provenance(device), "train_rows": len(dataset.train)})
             if broken is not None:
                 raise broken
             assert engine is not None
@@ -182,6 +182,9 @@ class _Execution:
                 event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
                 yield self.journal.append(event, sync=due and index == last)
             yield from self._end_diverged(engine)
+            if engine.epoch < epochs:
+                due_here = [i for i, run in self.alive.items() if engine.epoch in run.spec.preset.keep_predictions]
+                yield from self._keep_predictions(engine, due_here)
             if self.alive and (engine.epoch < epochs or self.keep != "none"):
                 self.unsaved = engine.state()
                 if due or engine.epoch == epochs:
@@ -193,15 +196,18 @@ class _Execution:
             self._save()
             yield from self._end("interrupted", dict.fromkeys(self.alive, ""))
             return
-        for index, columns in engine.predictions().items():
-            if index in self.alive:
-                run_id = self.runs[index].run_id
-                kept = PredictionsKept(run_id=run_id, at=now(), epoch=engine.epoch, split="test", **columns)
-                yield self.journal.append(kept)
+        yield from self._keep_predictions(engine, self.alive)
         finished = [run.run_id for run in self.alive.values()]
         yield from self._end("done", dict.fromkeys(self.alive, ""))
         if self.keep == "none":
             checkpoint.discard(self.home, finished)
+
+    def _keep_predictions(self, engine: Engine, members: Collection[int]) -> Iterator[Event]:
+        for index, columns in engine.predictions().items() if members else ():
+            if index in members:
+                run_id = self.runs[index].run_id
+                kept = PredictionsKept(run_id=run_id, at=now(), epoch=engine.epoch, split="test", **columns)
+                yield self.journal.append(kept)
 
     def _save(self) -> None:
         """Write the state of the last finished epoch of every run still alive, unless it is written already."""

@@ -255,6 +255,8 @@ def _inconsistencies(preset: Preset) -> list[str]:
             mistakes.append(
                 f"optimizer.schedule: {schedule} needs at least {schedule.shortest} epochs, got {preset.epochs}"
             )
+    if late := [epoch for epoch in preset.keep_predictions if epoch > preset.epochs]:
+        mistakes.append(f"keep_predictions: there is no epoch {late[0]} of {preset.epochs}")
     if preset.metric.name not in MEASURES:
         mistakes.append(f"metric.name: {unknown('metric', preset.metric.name, MEASURES)}")
     if preset.model.pretrained and preset.data.tokenizer != preset.model.pretrained:

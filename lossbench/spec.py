@@ -188,6 +188,8 @@ class Preset:
     optimizer: OptimizerSpec
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
+    keep_predictions: tuple[Annotated[int, Ge(1)], ...] = field(default=(), metadata=_DOCUMENTATION)
+    """Epochs after which the predictions of the test rows are kept, beside those of the last."""
     metric: MetricRule = field(default=MetricRule(), metadata=_DOCUMENTATION)
     published: tuple[Published, ...] = field(default=(), metadata=_DOCUMENTATION)
 

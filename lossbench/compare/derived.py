@@ -14,14 +14,21 @@ from lossbench.store.queries import Curve, Final
 
 __all__ = ["Derived", "derived_finals", "parse_derived"]
 
-_FORM = re.compile(r"(epochs|seconds)-to:(?:(\w+)/)?(\w+)(>=|<=)([-+.\deE]+)|auc:(?:(\w+)/)?(\w+)")
+_FORM = re.compile(r"(epochs|samples|seconds)-to:(?:(\w+)/)?(\w+)(>=|<=)([-+.\deE]+)|auc:(?:(\w+)/)?(\w+)")
+
+
+_KINDS: dict[str, Literal["epochs", "samples", "seconds"]] = {
+    "epochs": "epochs",
+    "samples": "samples",
+    "seconds": "seconds",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """`epochs-to:test/top1_acc>=75`, `seconds-to:` likewise, or `auc:test/nll`."""
+    """`epochs-to:test/top1_acc>=75`, `samples-to:` and `seconds-to:` likewise, or `auc:test/nll`."""
 
-    kind: Literal["epochs", "seconds", "auc"]
+    kind: Literal["epochs", "samples", "seconds", "auc"]
     split: str
     base: Measure
     above: bool = True
@@ -56,7 +63,7 @@ def parse_derived(text: str) -> Derived | None:
     match = _FORM.fullmatch(text.replace(" ", ""))
     if match is None:
         raise UsageError(
-            f"metric {text!r}: write epochs-to: or seconds-to: with a limit, "
+            f"metric {text!r}: write epochs-to:, samples-to: or seconds-to: with a limit, "
             "such as epochs-to:test/top1_acc>=75, or auc:test/top1_acc"
         )
     kind, split, name, sign, limit, auc_split, auc_name = match.groups()
@@ -68,7 +75,7 @@ def parse_derived(text: str) -> Derived | None:
     except ValueError as error:
         raise UsageError(f"metric {text!r}: {limit!r} is not a number") from error
     return Derived(
-        kind="epochs" if kind == "epochs" else "seconds",
+        kind=_KINDS[kind],
         split=split or "test",
         base=base,
         above=sign == ">=",
@@ -81,9 +88,18 @@ def derived_finals(store: Store, selection: Selection, wanted: Derived) -> dict[
     curves = queries.curves(store, selection, wanted.base.name, split=wanted.split)
     if wanted.kind == "auc":
         return {each.run_id: Final(each.run_id, _mean(each), int(each.epochs[-1]), each.epochs.size) for each in curves}
+    if wanted.kind == "samples":
+        rows = {run: told.get("train_rows") for run, told in queries.provenances(store, selection).items()}
+        return {each.run_id: _samples(_first(each, wanted, None), rows.get(each.run_id)) for each in curves}
     clock = queries.curves(store, selection, "seconds", split="train") if wanted.kind == "seconds" else []
     seconds = {each.run_id: each for each in clock}
     return {each.run_id: _first(each, wanted, seconds.get(each.run_id)) for each in curves}
+
+
+def _samples(epochs: Final, rows: int | None) -> Final:
+    """Rows seen in that many epochs; unknown for runs whose store does not tell how many rows an epoch had."""
+    known = None if rows is None or epochs.value is None else epochs.value * rows
+    return replace(epochs, value=known)
 
 
 def _mean(curve: Curve) -> float:
@@ -98,7 +114,7 @@ def _first(curve: Curve, wanted: Derived, seconds: Curve | None) -> Final:
     if not hits.any():
         return Final(curve.run_id, math.inf, None, curve.epochs.size)
     epoch = int(curve.epochs[int(np.argmax(hits))])
-    if wanted.kind == "epochs":
+    if wanted.kind in ("epochs", "samples"):
         return Final(curve.run_id, float(epoch), epoch, curve.epochs.size)
     spent = None if seconds is None else float(seconds.values[seconds.epochs <= epoch].sum())
     return Final(curve.run_id, spent, epoch, curve.epochs.size)

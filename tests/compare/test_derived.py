@@ -14,7 +14,8 @@ def compare(bench, metric, **options):
 
 
 def curves(bench, loss, accuracies, seed):
-    bench.run(loss, seed, None, epochs=[{"test/top1_acc": each, "train/seconds": 2.0 + seed} for each in accuracies])
+    epochs = [{"test/top1_acc": each, "train/seconds": 2.0 + seed} for each in accuracies]
+    bench.run(loss, seed, None, epochs=epochs, provenance={"train_rows": 100})
 
 
 @pytest.fixture
@@ -31,6 +32,7 @@ def slow_and_fast(bench):
         ("epochs-to:top1_acc>=55", 3, 1.25),
         ("epochs-to:test/top1_acc >= 55", 3, 1.25),
         ("seconds-to:top1_acc>=55", 3 * 3.5, (4 + 3 + 4 + 5) / 4),
+        ("samples-to:top1_acc>=55", 300, 125),
         ("auc:top1_acc", (0.2 + 2 * 0.515 + 0.8) / 4, None),
     ],
 )

@@ -25,6 +25,7 @@ from lossbench.store.queries.values import (
     finals,
     metrics,
     parse_at,
+    prediction_epochs,
     predictions,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "metrics",
     "ordered",
     "parse_at",
+    "prediction_epochs",
     "predictions",
     "provenances",
     "resolve",

@@ -23,6 +23,7 @@ __all__ = [
     "finals",
     "metrics",
     "parse_at",
+    "prediction_epochs",
     "predictions",
 ]
 
@@ -132,8 +133,15 @@ FROM metric JOIN chosen USING (run_id, epoch) GROUP BY ALL ORDER BY ALL
 
 _PREDICTIONS = """
 SELECT run_id, epoch, label, predicted, rank, p_true, p_max
-FROM prediction WHERE split = $split AND run_id IN (SELECT run_id FROM run WHERE {condition})
+FROM prediction
+WHERE split = $split AND ($epoch IS NULL OR epoch = $epoch) AND run_id IN (SELECT run_id FROM run WHERE {condition})
 QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY epoch DESC, time DESC) = 1
+"""
+
+
+_PREDICTION_EPOCHS = """
+SELECT run_id, list(DISTINCT epoch ORDER BY epoch)
+FROM prediction WHERE split = $split AND run_id IN (SELECT run_id FROM run WHERE {condition}) GROUP BY run_id
 """
 
 
@@ -196,15 +204,27 @@ def metrics(store: Store, selection: Selection | None = None) -> list[StoredMetr
     return [StoredMetric(*row) for row in store.rows(_METRICS.format(condition=condition), values)]
 
 
-def predictions(store: Store, selection: Selection, split: str = "test") -> dict[str, Predictions]:
-    """The latest predictions of each selected run that kept any, by run id.
+def predictions(
+    store: Store, selection: Selection, split: str = "test", epoch: int | None = None
+) -> dict[str, Predictions]:
+    """The predictions after an epoch, else the latest, of each selected run that kept any, by run id.
 
     Raises:
         UsageError: the selection is wrong.
     """
     condition, values = chosen(store, selection)
-    found = store.arrays(_PREDICTIONS.format(condition=condition), values | {"split": split})
+    found = store.arrays(_PREDICTIONS.format(condition=condition), values | {"split": split, "epoch": epoch})
     return {str(found["run_id"][i]): _predictions(found, i) for i in range(len(found["run_id"]))}
+
+
+def prediction_epochs(store: Store, selection: Selection, split: str = "test") -> dict[str, list[int]]:
+    """After which epochs each selected run kept predictions, by run id.
+
+    Raises:
+        UsageError: the selection is wrong.
+    """
+    condition, values = chosen(store, selection)
+    return dict(store.rows(_PREDICTION_EPOCHS.format(condition=condition), values | {"split": split}))
 
 
 def _predictions(found: dict[str, Any], row: int) -> Predictions:

@@ -1,0 +1,42 @@
+"""`lossbench flips`: what becomes of the rows a model has wrong."""
+
+from typing import Annotated
+
+import typer
+
+from lossbench.cli.app import FormatOption, app, reading, show
+from lossbench.cli.asking import Chosen
+from lossbench.cli.options import takes_sets
+from lossbench.errors import UsageError
+
+
+@app.command("flips")
+@takes_sets
+def flips(
+    chosen: Chosen,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch", min=1, metavar="N", help="Look back at this epoch. [default: the first kept]", show_default=False
+        ),
+    ] = None,
+    below: Annotated[float, typer.Option("--below", metavar="P", help="The p_y that parts wrong rows.")] = 0.2,
+    format: FormatOption = "table",
+) -> None:
+    """Count test rows right, nearly right and far from right at an epoch, and how many of each are right at the end.
+
+    Runs keep predictions of the last epoch, and of those that the preset's field keep_predictions lists.
+
+    \b
+    Examples:
+      lossbench run digits-mlp -s 'keep_predictions=[5]' && lossbench flips
+      lossbench flips cifar100-resnet32-mixing --epoch 70 --below 0.2
+    """
+    from lossbench.compare.flips import flips as count
+    from lossbench.render.flips import flips_table
+
+    if not 0 <= below < 1:
+        raise UsageError(f"--below {below:g}: a probability from 0 to below 1")
+    with reading(chosen.home) as store:
+        found = count(store, chosen.selection(), epoch=epoch, limit=below)
+    show(flips_table(found, below), format)
