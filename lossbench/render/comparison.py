@@ -13,6 +13,7 @@ from lossbench.render.contrasts import (
     ranking_table,
     records,
 )
+from lossbench.render.diagram import rank_diagram
 from lossbench.render.explain import formulas
 from lossbench.render.sentences import across_sentence, question, verdict_line
 from lossbench.render.testset import row_by_row_section
@@ -33,6 +34,8 @@ def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, exp
     over_presets: list[Item] = [across_table(value)] if value.across else []
     if value.ranking:
         over_presets += [ranking_table(value.ranking, value.panels[0].measure), *_ranking_lines(value)]
+        diagram = rank_diagram(value.ranking)
+        over_presets += [diagram] if diagram else []
     if published := published_table(value):
         over_presets.append(published)
     if over_presets:
@@ -65,9 +68,6 @@ def _ranking_lines(value: Comparison) -> list[Item]:
         )
         + f"Nemenyi distance {ranking.critical_difference:.4g} mean ranks"
     ]
-    if ranking.cliques:
-        groups = "; ".join(", ".join(clique) for clique in ranking.cliques)
-        lines.append(f"not told apart by ranks: {groups}")
     lines.append("Ranks depend on which losses take part: a picture, not a verdict.")
     return lines
 

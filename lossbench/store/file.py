@@ -13,7 +13,6 @@ from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
-from filelock import FileLock, Timeout
 
 from lossbench import __version__
 from lossbench.errors import StoreBusy, StoreError
@@ -160,6 +159,9 @@ def locked(home: Home, *, wait: float) -> Iterator[None]:
         StoreBusy: another lossbench held it all the time.
         StoreError: the lock file cannot be made.
     """
+    # Only writers need it, and importing it takes a tenth of a second.
+    from filelock import FileLock, Timeout
+
     lock = FileLock(home.lock, timeout=wait)
     try:
         lock.acquire(poll_interval=0.01)

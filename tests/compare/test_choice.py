@@ -9,6 +9,7 @@ from lossbench import suites
 from lossbench.compare import compare_losses
 from lossbench.compare.suite import asked
 from lossbench.errors import NotComparable, NothingFound, UsageError
+from lossbench.render.diagram import rank_diagram
 from lossbench.store import Selection, Store
 from tests.compare.conftest import PRESET
 
@@ -119,3 +120,19 @@ def test_runs_are_chosen_by_when_they_began(bench):
         for dates in ({"since": now}, {"before": now - timedelta(hours=1)}):
             with pytest.raises(NothingFound):
                 compare_losses(store, Selection(**dates))
+
+
+def test_mean_ranks_are_drawn_with_what_is_not_told_apart(bench):
+    for preset in ("a", "b", "c"):
+        for loss, shift in (("ce", 0.0), ("focal", 0.01), ("mae", -0.2)):
+            bench.arm(loss, [0.7 + shift, 0.71 + shift, 0.73 + shift * 1.1], preset=preset)
+    with Store.open(bench.home) as store:
+        table = rank_diagram(compare_losses(store, Selection()).ranking)
+    assert [(loss, rank, picture.count("●")) for loss, rank, picture in table.rows[:3]] == [
+        ("focal", 1.0, 1),
+        ("ce", 2.0, 1),
+        ("mae", 3.0, 1),
+    ]
+    assert [picture.find("●") for *_, picture in table.rows[:3]] == [0, 20, 40]
+    assert table.rows[3][0] == "not told apart"
+    assert {len(picture) for *_, picture in table.rows} == {41}
