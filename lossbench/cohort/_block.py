@@ -50,7 +50,7 @@ class Block:
         self.upstream_by_seed = seats.seated(self.upstream, 0)[..., :rows].movedim(2, 0)
 
     def gradients(self) -> Sequence[Tensor]:
-        """Memory for the gradients of the next step, [P, out, in + 1] per layer."""
+        """Memory for the gradients of the next step, [P, out, columns] per layer."""
         if self._fresh == len(self._slots):
             self._take_norms()
         self._fresh += 1
@@ -93,7 +93,7 @@ class Block:
 
 
 def norms(gradients: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """l2 norms [N, P] of all gradients [N, P, out, in + 1] together and of the last layer's without its biases."""
+    """l2 norms [N, P] of all gradients [N, P, out, columns] together and of the last layer's without its biases."""
     norm = torch.linalg.vector_norm
     *others, last = gradients
     weights = norm(norm(last[..., :-1], dim=-1), dim=-1)

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from lossbench import losses, models, schedules
 from lossbench.cohort._block import BATCHES, RECORDED, Block, norms
 from lossbench.cohort._descent import Descent
 from lossbench.cohort._rows import Rows
 from lossbench.cohort._seats import Seats
-from lossbench.cohort._stack import Stack, places_per_group
+from lossbench.cohort._stack import Stack, aligned, places_per_group
 from lossbench.data import Dataset
 from lossbench.objective import CohortObjective, Kinds
 from lossbench.schedules import Clock
@@ -39,6 +40,7 @@ class Program:
         self._specs = specs
         self._rows = rows
         self._batch = min(preset.batch_size, len(rows))
+        self._widths = widths
         self._device = rows.inputs.device
         self._dtype = dtype
         self._seats = Seats.of([spec.seed for spec in specs], places_per_group(widths))
@@ -54,7 +56,7 @@ class Program:
         # A loss of several steps gives each its own momentum, as in the code of COT.
         self.descents = [self._descent() for _ in range(self.objective.step_count)]
         self.knob_descents = [self._knob_descent() for _ in range(self.objective.step_count)]
-        self._hidden = self.stack.hidden(self._batch)
+        self._hidden = self.stack.hidden(aligned(self._batch))
         self._full = self._block(min(BATCHES, len(rows) // self._batch), self._batch)
         self._tail = self._block(1, len(rows) % self._batch)
 
@@ -89,13 +91,13 @@ class Program:
         }
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Logits [R, D, C] of inputs [D, features + 1]."""
+        """Logits [R, D, C] of inputs [D, columns]."""
         pieces = []
-        for part in torch.split(inputs, EVALUATION_ROWS):
+        for part in torch.split(pad(inputs, (0, 0, 0, aligned(len(inputs)) - len(inputs))), EVALUATION_ROWS):
             shared = part.expand(self.stack.groups, -1, -1)
             made = self.stack.forward(shared, self.stack.hidden(len(part)))
             pieces.append(self._seats.per_run(made, 0).transpose(1, 2))
-        return torch.cat(pieces, 1)
+        return torch.cat(pieces, 1)[:, : len(inputs)]
 
     def state(self) -> list[dict[str, Any]]:
         """What each member's remaining epochs depend on, as views of one copy on the CPU."""
@@ -121,14 +123,17 @@ class Program:
             pairs += [(mine.velocity, theirs) for mine, theirs in zip(self.descents, saved["velocities"], strict=True)]
             for layers, values in pairs:
                 for layer, value in zip(layers, values, strict=True):
-                    layer[place] = value.to(layer)
+                    layer[place, :, : value.shape[1] - 1] = value[:, :-1].to(layer)
+                    layer[place, :, -1] = value[:, -1].to(layer)
             knobs = self._knobs[run]
             self._raw.detach()[run, :knobs] = saved["raw"].to(self._raw)
             for descent, value in zip(self.knob_descents, saved["raw_velocities"], strict=True):
                 descent.velocity[0][run, :knobs] = value.to(self._raw)
 
     def _saved(self, layers: Sequence[Tensor]) -> list[Tensor]:
-        return [layer[self._places].cpu() for layer in layers]
+        """Members' layers [R, out, in + 1], without the columns that only fill up."""
+        pairs = zip(layers, self._widths, strict=False)
+        return [torch.cat([layer[..., :inputs], layer[..., -1:]], -1)[self._places].cpu() for layer, inputs in pairs]
 
     def _train_block(self, visits: Tensor, count: int, clock: Clock) -> Tensor:
         """Train on batches [S, K, B] of which the first `count` rows are real; sums of the recorded values [R, 5]."""
@@ -163,7 +168,8 @@ class Program:
             layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
             places = self._places[list(members)]
             for mine, layer in zip(self.stack.weights, layers, strict=True):
-                mine[places] = torch.cat([layer.weight.detach(), layer.bias.detach().unsqueeze(1)], 1).to(mine)
+                mine[places, :, : layer.in_features] = layer.weight.detach().to(mine)
+                mine[places, :, -1] = layer.bias.detach().to(mine)
 
     def _descent(self) -> Descent:
         momentum = self._placed([spec.preset.optimizer.momentum for spec in self._specs])
@@ -195,7 +201,9 @@ class Program:
 
     def _block(self, batches: int, rows: int) -> Block:
         """Memory for that many batches, each with that many real rows."""
-        return Block(self.stack, self._seats, steps=batches * self.objective.step_count, batch=self._batch, rows=rows)
+        return Block(
+            self.stack, self._seats, steps=batches * self.objective.step_count, batch=aligned(self._batch), rows=rows
+        )
 
 
 def _learned_knobs(spec: RunSpec) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lossbench import data
+from lossbench.cohort._stack import aligned
 from lossbench.data import Dataset
 from lossbench.spec import DataSpec
 
@@ -19,15 +20,16 @@ PIECE = 4096
 
 
 def features(dataset: Dataset, split: Literal["train", "val", "test"], spec: DataSpec, dtype: torch.dtype) -> Tensor:
-    """All rows of a split, flattened, with a column of ones that meets the biases [D, features + 1]."""
+    """All rows of a split, flattened, zeros and a column of ones that meets the biases behind them [D, columns]."""
     device = dataset.train.target.device
     pieces = data.evaluation_batches(dataset, split, spec, device=device, batch_size=PIECE)
-    return torch.cat([pad(inputs.flatten(1).to(dtype), (0, 1), value=1.0) for inputs, _ in pieces])
+    rows = torch.cat([inputs.flatten(1).to(dtype) for inputs, _ in pieces])
+    return pad(pad(rows, (0, aligned(rows.shape[1] + 1) - rows.shape[1] - 1)), (0, 1), value=1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Training rows with one row of zeros behind them: inputs [D + 1, features + 1], target [D + 1]."""
+    """Training rows with one row of zeros behind them: inputs [D + 1, columns], target [D + 1]."""
 
     inputs: Tensor
     target: Tensor
@@ -44,13 +46,13 @@ class Rows:
         """The epoch in blocks of at most `length` batches.
 
         Returns:
-            Row numbers by seed [S, K, B], and how many of each batch's B rows are real: a last batch that is short is
-            filled up with the row of zeros, so that its matrix products have the shape of all others.
+            Row numbers by seed [S, K, B], and how many of each batch's B rows are real: batches are filled up with the
+            row of zeros to aligned ones, and a last one that is short to the size of all others.
         """
         orders = torch.stack([data.permutation(len(self), seed=seed, epoch=epoch) for seed in seeds])
         orders = orders.to(self.target.device)
         full = len(self) // batch * batch
         for visits in torch.split(orders[:, :full].reshape(len(seeds), -1, batch), length, 1):
-            yield visits, batch
+            yield pad(visits, (0, aligned(batch) - batch), value=len(self)), batch
         if tail := len(self) - full:
-            yield pad(orders[:, full:], (0, batch - tail), value=len(self)).unsqueeze(1), tail
+            yield pad(orders[:, full:], (0, aligned(batch) - tail), value=len(self)).unsqueeze(1), tail
