@@ -7,7 +7,7 @@ import pytest
 
 from lossbench.home import Home
 
-HEAVY = ("torch", "torchvision", "pandas", "sklearn", "scipy.stats", "matplotlib")
+HEAVY = ("torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib")
 
 LOOK = """
 import sys

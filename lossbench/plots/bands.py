@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from lossbench.charts import Line
 from lossbench.charts.figure import Array, array
 from lossbench.plots.request import Band
+from lossbench.stats.distributions import t_quantile
 
 __all__ = ["BAND_NAMES", "aligned", "band_lines", "smoothed", "spread"]
 
@@ -52,7 +52,7 @@ def spread(table: Array, band: Band) -> tuple[Array, Array | None, Array | None]
         case "ci" | "sd" if n > 1:
             half = table.std(axis=0, ddof=1)
             if band == "ci":
-                half = half * float(special.stdtrit(n - 1, 0.975)) / np.sqrt(n)
+                half = half * t_quantile(0.975, n - 1) / np.sqrt(n)
             return mean, mean - half, mean + half
     return mean, None, None
 

@@ -1,10 +1,19 @@
 import subprocess
 import sys
 
+import pytest
 
-def test_comparing_imports_neither_scipy_nor_torch():
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "lossbench.cli.compare, lossbench.compare.claims, lossbench.render.comparison",
+        "lossbench.cli.plot, lossbench.plots.training, lossbench.plots.effects, lossbench.charts.terminal",
+    ],
+)
+def test_comparing_and_plotting_import_neither_scipy_nor_torch(modules):
     code = (
-        "import sys, lossbench.cli.compare, lossbench.compare.claims, lossbench.render.comparison; "
+        f"import sys, {modules}; "
         "print([name for name in ('scipy', 'torch', 'pandas', 'sklearn') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
