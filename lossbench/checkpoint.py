@@ -20,7 +20,7 @@ from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
 from lossbench.spec import RunSpec, differing_fields
 
-__all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "save", "tidy"]
+__all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "packed", "place", "save", "tidy"]
 
 FORMAT = 1
 
@@ -56,10 +56,34 @@ def save(
     buffer = io.BytesIO()
     torch.save(body, buffer)
     buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
-    file = home.checkpoints / f"{name}.members"
+    place(home, f"{name}.members", buffer.getbuffer(), members)
+
+
+def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
+    """The file a run's checkpoint is in, by name and content, for `place` on another machine; None where it has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    name = _target(home.checkpoint(run_id))
+    if name is None:
+        return None
     try:
-        _replace(file, buffer.getbuffer())
-        before = {_link(home.checkpoint(run_id), file) for run_id in members}
+        return name, (home.checkpoints / name).read_bytes()
+    except OSError as error:
+        raise StoreError(f"cannot read checkpoint {home.checkpoint(run_id)}: {error.strerror}") from error
+
+
+def place(home: Home, name: str, content: bytes | memoryview, run_ids: Collection[str]) -> None:
+    """Write a checkpoint file and link runs to it.
+
+    Raises:
+        StoreError: the file could not be written; the earlier one is still in place.
+    """
+    file = home.checkpoints / name
+    try:
+        _replace(file, memoryview(content))
+        before = {_link(home.checkpoint(run_id), file) for run_id in run_ids}
         _sync(home.checkpoints)
         _drop_unlinked(home, before)
     except OSError as error:

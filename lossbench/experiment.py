@@ -72,11 +72,13 @@ def execute(
     run_ids: Sequence[str | None] | None = None,
     threads: int | None = None,
     keep: Keep = "none",
+    owner: Mapping[str, Any] | None = None,
 ) -> Iterator[Event]:
     """Train one network, or the cells of one cohort together, and say what happens.
 
     A cell whose entry in `run_ids` names an earlier attempt goes on where that one's checkpoint stands, under the
-    same run id and with the same number of threads, so that its numbers are those of an undisturbed run.
+    same run id and with the same number of threads, so that its numbers are those of an undisturbed run. `owner` is
+    recorded as the process that these runs live and die with, where that is not this one.
 
     Raises:
         LossbenchError: the cells cannot be begun at all (no such device, data, model option, another spec than the
@@ -92,12 +94,14 @@ def execute(
         runs = [
             _Run(spec, run_id, checkpoint.load(home, run_id, spec)) for spec, run_id in zip(cells, ids, strict=True)
         ]
-        checkpoint.tidy(home, lambda name: _still_writing(home.journals / f"{name.partition('-')[0]}.jsonl"))
+        # Who writes into a folder that machines share cannot be told from here.
+        if home.checkpoint_folder is None:
+            checkpoint.tidy(home, lambda name: _still_writing(home.journals / f"{name.partition('-')[0]}.jsonl"))
         with Journal(home) as journal:
             # Only members at the same epoch can be trained together; they never depend on who is beside them.
             together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
             for number, (_, members) in enumerate(together):
-                execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep)
+                execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep, owner or {})
                 with _sharing_cores(place, threads) as look:
                     yield from execution.events(dataset, place, _also(look, stop), threads)
 
@@ -118,13 +122,16 @@ class _Run:
 class _Execution:
     """One training program from its first event to its last."""
 
-    def __init__(self, runs: list[_Run], home: Home, journal: Journal, name: str, keep: Keep) -> None:
+    def __init__(
+        self, runs: list[_Run], home: Home, journal: Journal, name: str, keep: Keep, owner: Mapping[str, Any]
+    ) -> None:
         self.runs = runs
         self.alive: dict[int, _Run] = {}
         self.home = home
         self.journal = journal
         self.name = name
         self.keep = keep
+        self.owner = owner
         self.unsaved: dict[str, Any] | None = None
         self.saved_at = -math.inf
         self.saving_took = 0.0
@@ -144,7 +151,8 @@ class _Execution:
         except Exception as error:
             broken = error
         try:
-            yield from self._begin(from_epoch, {**provenance(device), "train_rows": len(dataset.train)})
+            circumstances = {**provenance(device), "train_rows": len(dataset.train), **self.owner}
+            yield from self._begin(from_epoch, circumstances)
             if broken is not None:
                 raise broken
             assert engine is not None

@@ -20,6 +20,8 @@ class Home:
     """The folder of one project's runs, and the places inside it."""
 
     root: Path
+    checkpoint_folder: Path | None = None
+    """Where checkpoints are kept, if not inside; may be shared with other machines."""
 
     @property
     def store(self) -> Path:
@@ -35,7 +37,7 @@ class Home:
 
     @property
     def checkpoints(self) -> Path:
-        return self.root / "checkpoint"
+        return self.checkpoint_folder or self.root / "checkpoint"
 
     def checkpoint(self, run_id: str) -> Path:
         return self.checkpoints / f"{run_id}.pt"

@@ -19,7 +19,7 @@ from lossbench.errors import StoreError
 from lossbench.events import Event, new_run_id, to_json
 from lossbench.home import Home
 
-__all__ = ["Damaged", "Journal", "Line", "journals", "read", "scan", "sizes", "writing"]
+__all__ = ["Copy", "Damaged", "Journal", "Line", "journals", "read", "scan", "sizes", "writing"]
 
 _NAME = re.compile(r"[0-9a-z]{10}\.jsonl")
 _CHUNK = 1 << 24
@@ -85,6 +85,36 @@ class Journal:
         if not self._sound:
             raise StoreError(f"cannot write journal {self.path}: the disk took only part of a line")
         return event
+
+
+class Copy:
+    """The copy of a journal that another machine writes, for as long as this process keeps it up."""
+
+    def __init__(self, home: Home, attempt: str) -> None:
+        self.path = home.journals / f"{attempt}.jsonl"
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise StoreError(f"cannot create journal {self.path}: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def append(self, offset: int, lines: bytes) -> None:
+        """Write what stands there in the original.
+
+        Raises:
+            StoreError: it could not be written whole, or would leave a hole.
+        """
+        try:
+            whole = os.fstat(self._file).st_size >= offset and os.pwrite(self._file, lines, offset) == len(lines)
+            os.fsync(self._file)
+        except OSError as error:
+            raise StoreError(f"cannot write journal {self.path}: {error.strerror}") from error
+        if not whole:
+            raise StoreError(f"cannot write journal {self.path}: the disk took only part of it")
+
+    def close(self) -> None:
+        os.close(self._file)
 
 
 def journals(home: Home) -> list[Path]:

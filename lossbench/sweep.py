@@ -162,6 +162,8 @@ def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[],
     Raises:
         LossbenchError: after the last event, when there were cells that could not even begin.
     """
+    if not planned:
+        return
     # Imported here because it brings torch, which planning does without.
     from lossbench import cohort
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
@@ -46,8 +46,9 @@ def carry(
     from lossbench.store import Store, try_ingest
     from lossbench.sweep import carry_out
 
-    place = find_home(how.home)
-    executor = executor_for(where, settings(how))
+    chosen = settings(how)
+    place = chosen.home
+    executor = executor_for(where, how, chosen)
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
@@ -88,8 +89,9 @@ def settings(how: How) -> "Settings":
     from lossbench.data import data_folder
     from lossbench.executors import Settings
 
+    folder = how.checkpoint_dir and how.checkpoint_dir.expanduser().absolute()
     return Settings(
-        home=find_home(how.home),
+        home=replace(find_home(how.home), checkpoint_folder=folder),
         data_folder=data_folder(how.data_dir),
         device=how.device,
         threads=how.threads,

@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
@@ -24,8 +25,20 @@ class Where:
         typer.Option("--gpus", metavar="LIST", help="Work on these GPUs, such as 0,1,3.", show_default=False),
     ] = None
     jobs_per_gpu: Annotated[
-        int, typer.Option("--jobs-per-gpu", min=1, metavar="N", help="Worker processes on each of --gpus.")
+        int, typer.Option("--jobs-per-gpu", min=1, metavar="N", help="Cells that share each GPU.")
     ] = 1
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="Who runs the cells: worker processes here, or Ray.")
+    ] = "local"
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster, or auto for the one this machine belongs to. [default: start one here]",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +86,15 @@ class How:
         ),
     ] = None
     keep: Annotated[Keep, typer.Option("--keep-checkpoints", help="Which checkpoints outlive a finished run.")] = "none"
+    checkpoint_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint-dir",
+            metavar="DIR",
+            help="Folder of the checkpoints, such as one that machines share. [default: in the folder of the runs]",
+            show_default=False,
+        ),
+    ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of bars, for logs.")] = False
     home: HomeOption = None

@@ -33,7 +33,7 @@ def train(
     from lossbench.store import Store
 
     if how.dry_run:
-        executor_for(where, settings(how))
+        executor_for(where, how, settings(how))
         with Store.open(find_home(how.home)) as store:
             for text in store.notes:
                 note(text)

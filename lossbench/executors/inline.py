@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lossbench.events import Event
-from lossbench.executors.work import Group, Settings, Stop, could_not_begin
+from lossbench.executors.work import Group, Settings, Stop, could_not_begin, train
 
 __all__ = ["Inline"]
 
@@ -17,25 +17,12 @@ class Inline:
         self._settings = settings
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
-        # Whoever imports the executors to start a pool has no use for torch in its own process.
-        from lossbench.experiment import execute
-
-        settings = self._settings
         errors: list[Exception] = []
         for group in groups:
             if stop():
                 break
             try:
-                yield from execute(
-                    group.cells,
-                    settings.home,
-                    data_folder=settings.data_folder,
-                    device=settings.device,
-                    stop=stop,
-                    run_ids=group.run_ids,
-                    threads=settings.threads,
-                    keep=settings.keep,
-                )
+                yield from train(group, self._settings, stop)
             # Whatever it is, it is this group's; the others are trained first.
             except Exception as error:
                 errors.append(error)

@@ -1,16 +1,16 @@
 """What an executor is given, and what it promises."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lossbench.errors import LossbenchError
 from lossbench.events import Event
 from lossbench.home import Home, Keep
 from lossbench.spec import RunSpec
 
-__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin"]
+__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "train"]
 
 Stop = Callable[[], bool]
 
@@ -69,3 +69,21 @@ def could_not_begin(errors: Sequence[Exception]) -> None:
             raise error
     if mendable:
         raise type(mendable[0])("\n".join(dict.fromkeys(map(str, mendable))))
+
+
+def train(group: Group, settings: Settings, stop: Stop, owner: Mapping[str, Any] | None = None) -> Iterator[Event]:
+    """Train a group in this process; `owner` is the process without which it would end, where that is another."""
+    # Whoever imports the executors to start a pool has no use for torch in its own process.
+    from lossbench.experiment import execute
+
+    return execute(
+        group.cells,
+        settings.home,
+        data_folder=settings.data_folder,
+        device=settings.device,
+        stop=stop,
+        run_ids=group.run_ids,
+        threads=settings.threads,
+        keep=settings.keep,
+        owner=owner or {},
+    )

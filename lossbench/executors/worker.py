@@ -1,16 +1,15 @@
 """The process behind one slot of a pool: `python -m lossbench.executors.worker <descriptor of its socket>`."""
 
 import contextlib
+import importlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from types import FrameType
 
 from lossbench.errors import LossbenchError
-from lossbench.events import Event
-from lossbench.executors.work import Group, Settings
+from lossbench.executors.work import Group, Settings, train
 
 POLL_SECONDS = 0.05
 """The parent is listened to at most this often: asking costs more than a small batch."""
@@ -56,33 +55,23 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     parent = _Parent(connection)
     signal.signal(signal.SIGTERM, parent.stop)
-    # Only now, under the environment that the parent has chosen for this slot.
-    from lossbench.experiment import execute
-
+    # Loaded before the first group is asked for, under the environment that the parent has chosen for this slot.
+    importlib.import_module("lossbench.experiment")
     with contextlib.suppress(EOFError):
         settings: Settings = connection.recv()
         parent.tell(None)
         while not parent.wishes_to_stop and (group := connection.recv()) is not None:
             parent.busy = True
-            _work(parent, settings, group, execute)
+            _work(parent, settings, group)
             parent.busy = False
             # A worker that was asked to stop leaves without a word, or it might be given another group on its way out.
             if not parent.wishes_to_stop:
                 parent.tell(None)
 
 
-def _work(parent: _Parent, settings: Settings, group: Group, execute: Callable[..., Iterator[Event]]) -> None:
+def _work(parent: _Parent, settings: Settings, group: Group) -> None:
     try:
-        for event in execute(
-            group.cells,
-            settings.home,
-            data_folder=settings.data_folder,
-            device=settings.device,
-            stop=parent.asks_to_stop,
-            run_ids=group.run_ids,
-            threads=settings.threads,
-            keep=settings.keep,
-        ):
+        for event in train(group, settings, parent.asks_to_stop):
             parent.tell(event)
     except LossbenchError as error:
         parent.tell(error)

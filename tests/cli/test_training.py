@@ -130,6 +130,9 @@ def test_a_diverging_loss_is_a_finding(lossbench: Lossbench) -> None:
         (("sweep", "digits-mlp", "--gpus", "0", "--device", "cpu"), 2, "leave one out"),
         (("sweep", "digits-mlp", "--gpus", "0", "--jobs", "2"), 2, "--jobs-per-gpu"),
         (("sweep", "digits-mlp", "--jobs-per-gpu", "2"), 2, "--gpus"),
+        (("sweep", "digits-mlp", "--engine", "ray", "--jobs", "2"), 2, "leave out --gpus and --jobs"),
+        (("sweep", "digits-mlp", "--engine", "ray", "--address", "127.0.0.1:1"), 2, "no Ray cluster answers"),
+        (("sweep", "digits-mlp", "--address", "auto"), 2, "add --engine ray"),
         (("sweep", "digits-mlp", "-g", "optimizer.lr="), 2, "empty"),
         (("show", "zzzz"), 3, "no runs"),
         (("ls", "--where", "sed = 1"), 2, "sed"),
@@ -203,3 +206,13 @@ def test_a_loss_of_ones_own_trains_beside_the_catalogue(lossbench: Lossbench, tm
     (tempered_at_one,) = (value for loss, value in nll.items() if loss.endswith(":temperature=1"))
     assert tempered_at_one == pytest.approx(nll["ce"], rel=1e-4)
     assert len(set(nll.values())) >= 5
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_extra(
+    lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "lossbench.executors.ray", raising=False)
+    ended = lossbench("sweep", "digits-mlp", "--engine", "ray")
+    assert ended.code == 2
+    assert "pip install 'lossbench[ray]'" in ended.err

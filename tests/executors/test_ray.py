@@ -1,0 +1,131 @@
+"""A Ray cluster of two node processes: what it computes, and what a lost node leaves undone."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lossbench.errors import UsageError
+from lossbench.events import EpochDone, RunEnded, RunStarted
+from lossbench.executors import Settings
+from lossbench.executors.nodes import look, refuse_unlike
+from lossbench.home import Home
+from lossbench.journal import journals, read
+from tests.executors.test_contract import NOWHERE, by_run, cell, endless, executor_of, group, journalled, never, values
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without processors and one node that can train; tests add the node they lose."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+def ray_on(cluster, home: Home):
+    from lossbench.executors.ray import Ray
+
+    return Ray(Settings(home=home, data_folder=NOWHERE, device="cpu", threads=1), address=cluster.address)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_sweep_outlives_a_lost_node_and_gives_the_numbers_of_one_process(cluster, home, tmp_path, capfd):
+    lost = cluster.add_node(num_cpus=1)
+    raylet = lost.all_processes["raylet"][0].process.pid
+    plan = [cell(0, epochs=120), cell(1, "adaptive", epochs=120), cell(2, schedule="1e30")]
+    executor = ray_on(cluster, home)
+    assert executor.workers == 2
+    events, there, removed = [], set(), False
+    for event in executor.run([group(each) for each in plan], never):
+        events.append(event)
+        if isinstance(event, RunStarted) and parent_of(event.provenance["node"]["pid"]) == raylet:
+            there.add(event.run_id)
+        if isinstance(event, EpochDone) and event.run_id in there and not removed:
+            removed = True
+            cluster.remove_node(lost, allow_graceful=False)
+    runs = by_run(events)
+    ended = {told[0].key: told[-1] for told in runs.values()}
+    assert sorted(end.status for end in ended.values() if isinstance(end, RunEnded)) == ["diverged", "done", "done"]
+    taken_up = [told for told in runs.values() if sum(isinstance(event, RunStarted) for event in told) > 1]
+    assert taken_up
+    assert all(sum(isinstance(event, RunEnded) for event in told) == 1 for told in runs.values())
+    alone = by_run(list(executor_of("inline", Home(tmp_path / "alone")).run([group(each) for each in plan], never)))
+    expected = {told[0].key: {e.metrics.epoch: e for e in told if isinstance(e, EpochDone)} for told in alone.values()}
+    for told in runs.values():
+        seen = {event.metrics.epoch: event for event in told if isinstance(event, EpochDone)}
+        wanted = expected[told[0].key]
+        assert list(seen) == list(wanted)
+        assert values([*seen.values()]) == values([*wanted.values()])
+    recorded = [(body["run_id"], body["at"]) for body in journalled(home)]
+    assert sorted((event.run_id, event.at) for event in events) == sorted(recorded)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_killed_driver_leaves_nothing_undone_that_the_next_one_does_not_find(cluster, home, tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(
+        f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from lossbench.executors.ray import Ray
+from lossbench.executors import Settings
+from tests.executors.test_contract import Home, NOWHERE, Path, endless, group, never
+settings = Settings(home=Home(Path({str(home.root)!r})), data_folder=NOWHERE, device="cpu", threads=1)
+for event in Ray(settings, address={cluster.address!r}).run([group(endless(0))], never):
+    print(event.run_id, flush=True)
+"""
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as driver:
+        lines = [driver.stdout.readline() for _ in range(5)]
+        os.kill(driver.pid, signal.SIGKILL)
+    (run_id,) = {line.strip() for line in lines}
+    known = {body["epoch"] for body in journalled(home) if body["kind"] == "epoch"}
+    (path,) = journals(home)
+    path.write_bytes(path.read_bytes()[:-1])
+    events = []
+    again = ray_on(cluster, home)
+    for event in again.run([group(endless(0), run_id)], lambda: any(isinstance(each, EpochDone) for each in events)):
+        events.append(event)
+    assert events[-1].status == "interrupted"
+    assert {event.run_id for event in events} == {run_id}
+    epochs = [line.body["epoch"] for line in read(path) if line.body["kind"] == "epoch"]
+    assert known <= set(epochs)
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert events[0].from_epoch <= len(epochs)
+
+
+def test_what_a_cluster_cannot_do_is_one_sentence(cluster, home):
+    from lossbench.executors.ray import Ray
+
+    settings = Settings(home=home, data_folder=NOWHERE, device="cpu", threads=97)
+    with pytest.raises(UsageError, match=r"no node has the 97 CPUs .* of one cell: .* 0 CPUs"):
+        list(Ray(settings, address=cluster.address).run([group(cell())], never))
+    with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"):
+        list(Ray(settings, address="127.0.0.1:1").run([group(cell())], never))
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        list(Ray(settings, address="nowhere").run([group(cell())], never))
+    with pytest.raises(UsageError, match="--checkpoint-dir"):
+        Ray(replace(settings, keep="all"))
+
+
+def test_nodes_of_other_code_or_with_another_time_are_named():
+    mine = look()
+    refuse_unlike([replace(mine, host="a", clock=mine.clock + 2)], mine)
+    nodes = [replace(mine, host="b", code="lossbench 0.0.1"), replace(mine, host="c", clock=mine.clock - 60)]
+    with pytest.raises(UsageError) as refused:
+        refuse_unlike(nodes, mine)
+    first, second = str(refused.value).splitlines()
+    assert "node b runs lossbench 0.0.1" in first
+    assert "node c is 60 s behind" in second
