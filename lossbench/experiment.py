@@ -6,6 +6,7 @@ hole.
 """
 
 import contextlib
+import dataclasses
 import math
 import time
 import traceback
@@ -151,7 +152,8 @@ class _Execution:
         except Exception as error:
             broken = error
         try:
-            circumstances = {**provenance(device), "train_rows": len(dataset.train), **self.owner}
+            made = {"train_rows": len(dataset.train), **_label_noise(dataset)}
+            circumstances = {**provenance(device), **made, **self.owner}
             yield from self._begin(from_epoch, circumstances)
             if broken is not None:
                 raise broken
@@ -287,6 +289,11 @@ def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Eng
         return cohort.Cohort(specs, dataset, device=device)
     (spec,) = specs
     return Trainer(spec, dataset, device=device)
+
+
+def _label_noise(dataset: Dataset) -> dict[str, Any]:
+    """What was done to the training labels, for the record; nothing where nothing was."""
+    return {} if dataset.noise is None else {"label_noise": dataclasses.asdict(dataset.noise)}
 
 
 def _default_threads(spec: RunSpec) -> int:

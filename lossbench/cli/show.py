@@ -95,4 +95,6 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return f"{len(value)} x {len(value[0])} numbers; --format json shows them"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -25,7 +25,13 @@ _MOST_ASYMMETRIC = 0.4
 class LabelNoise:
     """What was done to the training labels of a run."""
 
-    rate: float
+    kind: str
+    """`sym`, `sym-incl` or `asym` as defined above, or `human` and the name of people's labels."""
+    asked: float | None
+    """The rate that the recipe asks for; people were asked for none."""
+    seed: int | None
+    """Of the stream the wrong labels were drawn from."""
+    realised: float
     """Share of the training rows whose label is wrong."""
     transitions: tuple[tuple[int, ...], ...]
     """Rows of class i that are labelled j, as a matrix [C, C]."""
@@ -73,11 +79,15 @@ def _asymmetric(target: Tensor, spec: DataSpec, mistaken_for: Sequence[int] | No
     return noisy
 
 
-def record(clean: Tensor, noisy: Tensor, classes: int) -> LabelNoise:
+def record(spec: DataSpec, clean: Tensor, noisy: Tensor, classes: int) -> LabelNoise:
     """Describe the difference between published labels [D] and those trained on [D]."""
+    human = bool(spec.human_labels)
     transitions = torch.bincount(clean * classes + noisy, minlength=classes * classes).view(classes, classes)
     return LabelNoise(
-        rate=(clean != noisy).double().mean().item(),
+        kind=f"human {spec.human_labels}" if human else spec.noise_kind,
+        asked=None if human else spec.noise,
+        seed=None if human else spec.noise_seed,
+        realised=(clean != noisy).double().mean().item(),
         transitions=tuple(map(tuple, transitions.tolist())),
         sha256=hashlib.sha256(noisy.numpy().astype("<i8").tobytes()).hexdigest(),
     )

@@ -190,6 +190,21 @@ def test_show_tells_how_a_run_departs_from_its_preset(lossbench: Lossbench) -> N
     assert rows[1]["value"].startswith("0.07 instead of ")
 
 
+def test_show_tells_what_was_done_to_the_labels(lossbench: Lossbench) -> None:
+    assert (
+        lossbench("run", "wine-linear", "-s", "epochs=1", "-s", "data.noise=0.25", "-s", "data.noise_seed=7").code == 0
+    )
+    shown = {
+        row["name"]: row["value"] for row in json.loads(lossbench("show", "--env", "--format", "json").out)["rows"]
+    }
+    assert (shown["label_noise.kind"], shown["label_noise.asked"], shown["label_noise.seed"]) == ("sym", 0.25, 7)
+    assert shown["label_noise.realised"] == 25 / 100
+    assert sum(map(sum, shown["label_noise.transitions"])) == 100
+    assert "3 x 3 numbers" in lossbench("show", "--env").out
+    assert lossbench("run", "wine-linear", "-s", "epochs=1").code == 0
+    assert "label_noise" not in lossbench("show", "--env").out
+
+
 def test_a_rerun_is_a_new_run_of_the_same_cell_and_resume_names_the_old_one(
     lossbench: Lossbench, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Label noise and thinned-out classes: exact counts, the streams they come from, and what is refused."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ def test_inclusive_noise_draws_from_all_classes_and_so_realises_less():
 
 
 def test_asymmetric_noise_moves_its_share_of_each_class_to_the_one_it_is_mistaken_for():
-    made = record(TARGET, noisy(noise=0.3, noise_kind="asym"), CLASSES)
+    spec = DataSpec(name="any", noise=0.3, noise_kind="asym")
+    made = record(spec, TARGET, noisy(noise=0.3, noise_kind="asym"), CLASSES)
     sizes = torch.bincount(TARGET).tolist()
     moved = [int(0.3 * size) for size in sizes]
     expected = torch.diag(torch.tensor(sizes))
@@ -46,11 +48,12 @@ def test_asymmetric_noise_moves_its_share_of_each_class_to_the_one_it_is_mistake
         expected[label, label] -= moved[label]
         expected[label, other] += moved[label]
     assert torch.equal(torch.tensor(made.transitions), expected)
-    assert made.rate == pytest.approx(sum(moved[label] for label in (0, 1, 3)) / ROWS)
+    assert made.realised == pytest.approx(sum(moved[label] for label in (0, 1, 3)) / ROWS)
 
 
 def test_the_noise_seed_alone_decides_and_the_record_tells_labels_apart():
-    digests = [record(TARGET, noisy(noise=0.2, noise_seed=seed), CLASSES).sha256 for seed in (0, 0, 1)]
+    specs = [DataSpec(name="any", noise=0.2, noise_seed=seed) for seed in (0, 0, 1)]
+    digests = [record(spec, TARGET, noisy(noise=0.2, noise_seed=spec.noise_seed), CLASSES).sha256 for spec in specs]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -62,8 +65,9 @@ def test_noise_spoils_training_rows_only_and_leaves_the_splits_as_they_are():
     assert torch.equal(clean.val.target, spoilt.val.target)
     assert torch.equal(clean.test.target, spoilt.test.target)
     assert clean.noise is None
-    assert spoilt.noise == record(clean.train.target, spoilt.train.target, 10)
-    assert spoilt.noise.rate == pytest.approx(0.4, abs=1 / len(clean.train))
+    assert (spoilt.noise.kind, spoilt.noise.asked, spoilt.noise.seed) == ("sym", 0.4, 0)
+    assert spoilt.noise.sha256 == hashlib.sha256(spoilt.train.target.numpy().astype("<i8").tobytes()).hexdigest()
+    assert spoilt.noise.realised == pytest.approx(0.4, abs=1 / len(clean.train))
 
 
 @pytest.mark.parametrize(("factor", "total", "smallest"), [(100, 10_847, 5), (50, 12_608, 10), (10, 19_573, 50)])
@@ -99,7 +103,7 @@ def test_human_labels_replace_those_of_the_training_rows(cifar10):
     dataset = data.load(DataSpec(name="cifar10", validation=0.5, human_labels="worse_label"), cifar10)
     assert dataset.train.target.tolist().count(3) == 0
     assert dataset.val.target.tolist().count(3) == 1
-    assert dataset.noise.rate == pytest.approx(0.1)
+    assert dataset.noise.realised == pytest.approx(0.1)
 
 
 def test_human_labels_of_other_images_are_refused(cifar10):
@@ -110,7 +114,7 @@ def test_human_labels_of_other_images_are_refused(cifar10):
 
 def test_asymmetric_noise_of_cifar10_follows_the_published_pairs(cifar10):
     dataset = data.load(DataSpec(name="cifar10", noise=0.4, noise_kind="asym"), cifar10)
-    assert dataset.noise.rate == 0  # two rows of a class, of which 40 % is none
+    assert dataset.noise.realised == 0  # two rows of a class, of which 40 % is none
     pairs = data.get("cifar10").read(cifar10).mistaken_for
     moved = {label: other for label, other in enumerate(pairs) if label != other}
     assert moved == {9: 1, 2: 0, 4: 7, 3: 5, 5: 3}
@@ -145,7 +149,7 @@ def test_people_disagree_with_two_fifths_of_the_real_labels(real_data):
     folder = real_data("cifar100")
     real_data("cifarn")
     human = data.load(DataSpec(name="cifar100", human_labels="noisy_label"), folder)
-    assert human.noise.rate == pytest.approx(0.4020, abs=5e-5)
+    assert human.noise.realised == pytest.approx(0.4020, abs=5e-5)
     kinds = data.get("cifar100").read(folder).mistaken_for
     names = human.class_names
     assert names[kinds[names.index("beaver")]] == "dolphin"  # aquatic mammals: beaver, dolphin, otter, seal, whale
