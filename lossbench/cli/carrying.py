@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
 from lossbench.cli.placing import executor_for
+from lossbench.cli.preparing import prepare
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
 from lossbench.cli.terminal import note
@@ -58,6 +59,8 @@ def carry(
     _tell(planned)
     for text in dict.fromkeys(text for each in todo for text in cautions(each.spec.loss)):
         note(text)
+    if where.address is None:  # the machines of a cluster have data folders of their own
+        prepare([each.spec.preset.data for each in todo], chosen.data_folder, plain=how.plain)
     begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
     with stop_on_signals(seconds) as stop, follow(len(todo), plain=how.plain) as show_event:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import DataDirOption, FormatOption, app, show
+from lossbench.cli.preparing import shown
 from lossbench.cli.terminal import emit, note
 
 data_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
@@ -87,11 +88,12 @@ def fetch(names: SomeArgument, data_dir: DataDirOption = None) -> None:
     from lossbench.data import data_folder, inventory
 
     folder = data_folder(data_dir)
-    for source in inventory.matching(names):
-        if source.layout and source.found(folder) is None:
-            note(f"{source.name}: fetching from {source.origin}")
-        source.read(folder)
-        note(f"{source.name}: ready")
+    with shown():
+        for source in inventory.matching(names):
+            if source.layout and source.found(folder) is None:
+                note(f"{source.name}: fetching from {source.origin}")
+            source.read(folder)
+            note(f"{source.name}: ready")
 
 
 @data_app.command()
@@ -107,7 +109,9 @@ def verify(names: SomeArgument, data_dir: DataDirOption = None) -> None:
 
     folder = data_folder(data_dir)
     for source in inventory.matching(names):
-        emit(f"{source.name}: {inventory.verify(source, folder)}\n")
+        with shown():
+            found = inventory.verify(source, folder)
+        emit(f"{source.name}: {found}\n")
 
 
 @data_app.command()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from lossbench.data.progress import tracked
 from lossbench.errors import DataError
 
 __all__ = ["Remote", "fetch", "md5_of", "members", "replacing"]
@@ -123,7 +124,8 @@ def _refuse_escapes(path: Path, names: Collection[str]) -> None:
 def _download(remote: Remote, path: Path) -> None:
     digest = hashlib.md5(usedforsecurity=False)
     with urllib.request.urlopen(remote.url, timeout=_TIMEOUT_SECONDS) as answer, replacing(path) as file:
-        while chunk := answer.read(_CHUNK):
+        total = int(answer.headers.get("Content-Length") or 0) // _CHUNK or None
+        for chunk in tracked(iter(lambda: answer.read(_CHUNK), b""), f"fetching {remote.file}, MiB", total):
             file.write(chunk)
             digest.update(chunk)
         _verify(digest.hexdigest(), remote, f"what {remote.url} sends, and nothing of it is kept")

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossbench.data import arrays
 from lossbench.data.archive import Remote, fetch, members
+from lossbench.data.progress import tracked
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
 from lossbench.errors import DataError
@@ -52,7 +53,8 @@ def idx(content: bytes, source: str) -> Any:
 
 def _fashion(folder: Path) -> Tables:
     def make() -> dict[str, arrays.Arrays]:
-        contents = {name: idx(_fashion_file(folder, name), f"{_FASHION_RAW}/{name}") for name in _FASHION_MD5}
+        names = tracked(_FASHION_MD5, "fashion-mnist: reading files", len(_FASHION_MD5))
+        contents = {name: idx(_fashion_file(folder, name), f"{_FASHION_RAW}/{name}") for name in names}
         return {
             split: {
                 "images": contents[f"{prefix}-images-idx3-ubyte"],
@@ -77,7 +79,8 @@ def _fashion_file(folder: Path, name: str) -> bytes:
 def _emnist(folder: Path, *, remote: Remote) -> Tables:
     def make() -> dict[str, arrays.Arrays]:
         path = fetch(remote, folder, wanted_by="emnist-letters", layout=("emnist-letters/train.npz", remote.file))
-        return {split: _letters(path, split) for split in ("train", "test")}
+        splits = tracked(("train", "test"), f"emnist-letters: reading {path.name}, splits", 2)
+        return {split: _letters(path, split) for split in splits}
 
     names = tuple(chr(ord("a") + number) for number in range(26))
     train, test = arrays.prepared(folder, "emnist-letters", shape=_SHAPE, classes=len(names), make=make)
@@ -125,6 +128,7 @@ register(
             f"{_FASHION_RAW}/train-images-idx3-ubyte",
             f"{_FASHION_RAW}/train-images-idx3-ubyte.gz",
         ),
+        kept="fashion-mnist/train.npz",
         read=_fashion,
     )
 )
@@ -140,6 +144,7 @@ register(
         licence="public domain (NIST); the authors ask to be cited (arXiv 1702.05373)",
         origin=_EMNIST.url,
         layout=("emnist-letters/train.npz", _EMNIST.file),
+        kept="emnist-letters/train.npz",
         read=partial(_emnist, remote=_EMNIST),
     )
 )

@@ -14,6 +14,7 @@ from torch import Tensor
 from lossbench.data import arrays
 from lossbench.data._pickles import loads
 from lossbench.data.archive import Remote, fetch, members
+from lossbench.data.progress import tracked
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
 from lossbench.errors import DataError, UsageError
@@ -57,7 +58,8 @@ def _read(
 
     def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by=name, layout=_layout(name, remote))
-        contents = dict(members(archive, pickles.__contains__))
+        found = members(archive, pickles.__contains__)
+        contents = dict(tracked(found, f"{name}: reading {archive.name}, parts", len(pickles)))
         if missing := [member for member in pickles if member not in contents]:
             raise DataError(f"{archive} holds no {', '.join(missing)}; it is not the archive from {remote.url}")
         parts = {member: loads(content, f"{archive}:{member}") for member, content in contents.items()}
@@ -137,6 +139,7 @@ def _register(
             licence=_LICENCE,
             origin=remote.url,
             layout=_layout(name, remote),
+            kept=_layout(name, remote)[0],
             read=partial(
                 _read, name=name, class_names=class_names, remote=remote, pickles=pickles, label_keys=label_keys
             ),

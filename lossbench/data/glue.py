@@ -201,6 +201,7 @@ def _register(task: str) -> None:
             licence="terms of the task's own authors",
             origin=_ORIGIN,
             layout=_candidates(task, ("train",)),
+            kept=f"{name}/pieces-*.npz",
             read=partial(_read, task=task, name=name),
         )
     )

@@ -70,7 +70,7 @@ def _listed(home: Path, folders: dict[str, list[Path]]) -> dict[str, Any]:
     for part in _PARTS:
         names: list[str] = []
         sizes = []
-        for folder in tracked(folders[part], f"listing {home / part}, folders", len(folders[part])):
+        for folder in tracked(folders[part], f"imagenet: listing {home / part}, folders", len(folders[part])):
             files = sorted(each.name for each in os.scandir(folder) if each.name.lower().endswith(_SUFFIXES))
             if not files:
                 raise DataError(f"{folder} holds no pictures")
@@ -103,6 +103,7 @@ register(
         licence="research and education, not commercial; ask at image-net.org",
         origin=_ORIGIN,
         layout=(f"{_HOME}/train",),
+        kept=_INDEX,
         file_bytes=147_897_477_120 + 6_744_924_160,  # the two published archives
         read=partial(_read, classes=_CLASSES),
     )

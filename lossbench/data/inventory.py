@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from lossbench.data.arrays import RECEIPT
-from lossbench.data.registry import catalogue
+from lossbench.data.registry import catalogue, get
 from lossbench.data.types import Source
 from lossbench.errors import DataError, unknown
+from lossbench.spec import DataSpec
 
-__all__ = ["Held", "State", "held", "matching", "verify"]
+__all__ = ["Held", "State", "held", "matching", "prepared", "verify"]
 
 State = Literal["built in", "present", "missing"]
 
@@ -55,6 +56,12 @@ def held(source: Source, folder: Path) -> Held:
         return Held(source=source, state="present", path=path, size=None)
     files = [path] if path.parent == folder else [each for each in path.parent.rglob("*") if each.is_file()]
     return Held(source=source, state="present", path=path, size=sum(file.stat().st_size for file in files))
+
+
+def prepared(spec: DataSpec, folder: Path) -> bool:
+    """Whether a data set can be loaded at once, as far as can be told without reading it."""
+    source = get(spec.name)
+    return not source.kept or any(folder.glob(source.kept))
 
 
 def verify(source: Source, folder: Path) -> str:

@@ -48,7 +48,7 @@ def load(spec: DataSpec, folder: Path) -> Dataset:
     train = tables.train.take(train_rows)
     val = None if val_rows is None else tables.train.take(val_rows)
     labels = _labels(spec, tables, train_rows)
-    noise = record(train.target, labels, classes) if spec.noise or spec.human_labels else None
+    noise = record(spec, train.target, labels, classes) if spec.noise or spec.human_labels else None
     train = dataclasses.replace(train, target=labels)
     shift = scale = None
     if source.kind == "features":

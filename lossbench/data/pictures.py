@@ -10,6 +10,7 @@ import numpy as np
 
 from lossbench.data import arrays
 from lossbench.data.archive import Remote, fetch, members
+from lossbench.data.progress import tracked
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
 from lossbench.errors import DataError
@@ -29,6 +30,7 @@ _TINY = Remote(
     md5="90528d7ca1a48142e341f4ef8d21d0de",
 )
 _TINY_CLASSES = 200
+_CINIC_ROWS, _TINY_ROWS = 270_000, 110_000
 
 Place = tuple[str, str]
 """Split and class of a picture."""
@@ -49,21 +51,22 @@ def _decoded(content: bytes, source: str, size: tuple[int, int]) -> Any:
 
 
 def _stacked(
-    archive: Path, place: Callable[[str], Place | None], names: tuple[str, ...], size: tuple[int, int]
+    archive: Path, place: Callable[[str], Place | None], names: tuple[str, ...], size: tuple[int, int], rows: int
 ) -> dict[str, arrays.Arrays]:
-    """The pictures that `place` gives a split and a class, in the order of their names inside the archive."""
+    """The pictures, about `rows` of them, that `place` gives a split and a class, in the order of their names there."""
     found: dict[str, list[tuple[str, int, Any]]] = {"train": [], "test": []}
-    for name, content in members(archive, lambda name: place(name) is not None):
+    wanted = members(archive, lambda name: place(name) is not None)
+    for name, content in tracked(wanted, f"{archive.name}: decoding pictures", rows):
         split, label = place(name) or ("", "")
         if label not in names:
             raise DataError(f"{archive}: {name} belongs to class {label!r}, which is none of the {len(names)} expected")
         found[split].append((name, names.index(label), _decoded(content, f"{archive}:{name}", size)))
-    if missing := [split for split, rows in found.items() if not rows]:
+    if missing := [split for split, each in found.items() if not each]:
         raise DataError(f"{archive} holds no pictures to {' or '.join(missing)} with")
-    ordered = {split: sorted(rows, key=lambda row: row[0]) for split, rows in found.items()}
+    ordered = {split: sorted(each, key=lambda row: row[0]) for split, each in found.items()}
     return {
-        split: {"images": np.stack([row[2] for row in rows]), "labels": np.array([row[1] for row in rows])}
-        for split, rows in ordered.items()
+        split: {"images": np.stack([row[2] for row in each]), "labels": np.array([row[1] for row in each])}
+        for split, each in ordered.items()
     }
 
 
@@ -77,7 +80,7 @@ def _cinic_place(name: str) -> Place | None:
 def _cinic(folder: Path, *, remote: Remote) -> Tables:
     def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by="cinic10", layout=("cinic10/train.npz", remote.file))
-        return _stacked(archive, _cinic_place, _CINIC_NAMES, (32, 32))
+        return _stacked(archive, _cinic_place, _CINIC_NAMES, (32, 32), _CINIC_ROWS)
 
     train, test = arrays.prepared(folder, "cinic10", shape=(3, 32, 32), classes=len(_CINIC_NAMES), make=make)
     return Tables(train=train, test=test, class_names=_CINIC_NAMES)
@@ -96,7 +99,7 @@ def _tiny(folder: Path, *, remote: Remote) -> Tables:
             annotated = dict(rows)
         except (KeyError, ValueError) as error:
             raise DataError(f"{archive} does not list the classes of its pictures: {error}") from error
-        return _stacked(archive, partial(_tiny_place, annotated=annotated), names, (64, 64))
+        return _stacked(archive, partial(_tiny_place, annotated=annotated), names, (64, 64), _TINY_ROWS)
 
     train, test = arrays.prepared(folder, "tiny-imagenet", shape=(3, 64, 64), classes=_TINY_CLASSES, make=make)
     return Tables(train=train, test=test, class_names=tuple(f"class {number}" for number in range(_TINY_CLASSES)))
@@ -117,13 +120,14 @@ register(
         name="cinic10",
         title="CINIC-10, 32x32 photographs, training and validation parts joined",
         kind="images",
-        rows=270_000,
+        rows=_CINIC_ROWS,
         shape=(3, 32, 32),
         classes=10,
         test_rows=90_000,
         licence="MIT for the selection; pictures keep CIFAR-10's and ImageNet's terms",
         origin=_CINIC.url,
         layout=("cinic10/train.npz", _CINIC.file),
+        kept="cinic10/train.npz",
         read=partial(_cinic, remote=_CINIC),
     )
 )
@@ -132,13 +136,14 @@ register(
         name="tiny-imagenet",
         title="Tiny ImageNet, 64x64 photographs, published validation part as test",
         kind="images",
-        rows=110_000,
+        rows=_TINY_ROWS,
         shape=(3, 64, 64),
         classes=_TINY_CLASSES,
         test_rows=10_000,
         licence="ImageNet's terms: research and education, not commercial",
         origin=_TINY.url,
         layout=("tiny-imagenet/train.npz", _TINY.file),
+        kept="tiny-imagenet/train.npz",
         read=partial(_tiny, remote=_TINY),
     )
 )

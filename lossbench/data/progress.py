@@ -37,4 +37,5 @@ def tracked(items: Iterable[T], what: str, total: int | None = None) -> Iterator
     for done, item in enumerate(items, start=1):
         yield item
         advance(what, done, total)
-    advance(what, done, done)
+    if done != total:
+        advance(what, done, done)

@@ -87,6 +87,8 @@ class Source:
     """Where it comes from, in words for a listing."""
     layout: tuple[str, ...] = ()
     """Paths below the data folder it is read from, the preferred one first; empty where it needs no file."""
+    kept: str = ""
+    """What it leaves below the data folder once it has been prepared, as a pattern; empty where it is read anew."""
     file_bytes: int | None = None
     """What its files take, for a set whose rows are read from them batch by batch because memory does not hold them."""
     read: Callable[[Path], Tables]

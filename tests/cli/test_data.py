@@ -55,6 +55,19 @@ def test_fetch_prepares_once_and_verify_notices_a_change(lossbench: Lossbench, c
     assert "has changed since it was made" in ended.err
 
 
+def test_a_first_preparation_shows_how_far_it_has_come_and_a_second_has_nothing_to_show(
+    lossbench: Lossbench, cinic: Path
+) -> None:
+    training = ("run", "cinic10-resnet20-mixing", "--data-dir", cinic, "-s", "epochs=1", "-s", "optimizer.schedule=1")
+    ended = lossbench(*training)
+    assert ended.code == 0, ended.err
+    assert ended.err.splitlines()[:2] == [
+        "fetching CINIC-10.tar.gz, MiB: 1 of 1",
+        "CINIC-10.tar.gz: decoding pictures: 3 of 3",
+    ]
+    assert "decoding" not in lossbench(*training, "--force").err
+
+
 def test_verify_says_how_far_it_could_look(lossbench: Lossbench, tmp_path: Path) -> None:
     ended = lossbench("data", "verify", "iris", "wine", "--data-dir", tmp_path)
     assert ended.out.splitlines() == [
