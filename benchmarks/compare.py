@@ -17,48 +17,11 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import scipy
+from made_up import fill
 
-from lossbench.events import EpochDone, EpochMetrics, RunEnded, RunStarted, new_run_id, now
 from lossbench.home import Home
-from lossbench.journal import Journal
-from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec, parse_loss
 
 LOSSES = ("ce", "adaptive", "expectation", "mae", "gce", "poly1", "sce", "bce", "focal:gamma=2", "ce-el:focus=0-0.5")
-SEEDS = 10
-
-
-def fill(home: Home, runs: int, epochs: int) -> None:
-    rng = np.random.default_rng(0)
-    home.create()
-    with Journal(home) as journal:
-        for number in range(runs):
-            cell, seed = divmod(number, SEEDS)
-            block, loss = divmod(cell, len(LOSSES))
-            preset = Preset(
-                name=f"preset-{block:03d}",
-                data=DataSpec(name="made-up"),
-                model=ModelSpec(name="mlp"),
-                epochs=epochs,
-                batch_size=32,
-                optimizer=OptimizerSpec(name="sgd", lr=0.1),
-            )
-            spec = RunSpec(preset=preset, loss=parse_loss(LOSSES[loss]), seed=seed, numbers_version=NUMBERS_VERSION)
-            run_id = new_run_id()
-            start = RunStarted(
-                run_id=run_id,
-                at=now(),
-                key=spec.key,
-                recipe=spec.recipe,
-                spec=spec.resolved(),
-                from_epoch=0,
-                provenance={"lossbench": "0", "torch": "0", "device": "cpu"},
-            )
-            journal.append(start)
-            for epoch, value in enumerate(0.7 + 0.002 * loss + 0.005 * rng.normal(size=epochs), start=1):
-                values = {"test/top1_acc": value, "test/nll": 1 - value, "train/objective": 1 - value}
-                journal.append(EpochDone(run_id=run_id, at=now(), metrics=EpochMetrics(epoch=epoch, values=values)))
-            journal.append(RunEnded(run_id=run_id, at=now(), status="done"))
 
 
 def timed(home: Home, *arguments: str) -> float:
@@ -78,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home((options.keep or Path(folder)) / f"{options.runs}x{options.epochs}")
         if not home.root.exists():
-            fill(home, options.runs, options.epochs)
+            fill(home, options.runs, options.epochs, LOSSES)
         first = timed(home)
         result = {
             "runs": options.runs,
@@ -90,7 +53,6 @@ def main() -> None:
             "python": platform.python_version(),
             "duckdb": duckdb.__version__,
             "numpy": np.__version__,
-            "scipy": scipy.__version__,
         }
     print(json.dumps(result))
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from lossbench.errors import UsageError
+from lossbench.errors import NothingFound, UsageError
 from lossbench.measures import Measure, measure
 from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import Curve, Final
@@ -84,12 +84,18 @@ def parse_derived(text: str) -> Derived | None:
 
 
 def derived_finals(store: Store, selection: Selection, wanted: Derived) -> dict[str, Final]:
-    """The derived value of each run by run id; infinity where the limit was never reached."""
+    """The derived value of each run by run id; infinity where the limit was never reached.
+
+    Raises:
+        NothingFound: samples are asked for, and no run tells how many an epoch has.
+    """
     curves = queries.curves(store, selection, wanted.base.name, split=wanted.split)
     if wanted.kind == "auc":
         return {each.run_id: Final(each.run_id, _mean(each), int(each.epochs[-1]), each.epochs.size) for each in curves}
     if wanted.kind == "samples":
         rows = {run: told.get("train_rows") for run, told in queries.provenances(store, selection).items()}
+        if curves and not any(rows.get(each.run_id) for each in curves):
+            raise NothingFound("none of these runs tells how many rows an epoch has; epochs-to: asks without")
         return {each.run_id: _samples(_first(each, wanted, None), rows.get(each.run_id)) for each in curves}
     clock = queries.curves(store, selection, "seconds", split="train") if wanted.kind == "seconds" else []
     seconds = {each.run_id: each for each in clock}

@@ -105,7 +105,7 @@ def stored_spread(
         if values.size > 1 and spread(values) > 0:
             source = f"sqrt(2) times the spread of {values.size} runs of {row.loss} on {row.preset}"
             return Spread(sd=math.sqrt(2) * spread(values), df=values.size - 1, source=source), measure(short)
-    raise NothingFound("no loss has two finished runs to take a spread from; name one with --sd")
+    raise NothingFound("no loss has two finished runs that differ, to take a spread from; name one with --sd")
 
 
 def _pooled(panels: Sequence[Panel]) -> Spread | None:

@@ -2,7 +2,7 @@ import pytest
 
 from lossbench.compare import Verdict, compare_losses
 from lossbench.compare.derived import parse_derived
-from lossbench.errors import UsageError
+from lossbench.errors import NothingFound, UsageError
 from lossbench.render import document
 from lossbench.render.comparison import comparison_document
 from lossbench.store import Selection, Store
@@ -78,3 +78,11 @@ def test_unknown_base_metric():
 def test_whole_runs_have_no_epoch_rule(slow_and_fast):
     with pytest.raises(UsageError, match="leave out --at"):
         compare(slow_and_fast, "auc:top1_acc", at="last")
+
+
+def test_samples_take_runs_that_tell_how_many_an_epoch_has(bench):
+    for loss in ("ce", "new"):
+        for seed in range(3):
+            bench.run(loss, seed, 0.9)
+    with pytest.raises(NothingFound, match="how many rows an epoch has"):
+        compare(bench, "samples-to:top1_acc>=75")

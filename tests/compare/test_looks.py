@@ -1,8 +1,11 @@
 """Every look at the test rows is counted once, and a plan made before it is kept to ever after."""
 
+import os
+
 import numpy as np
 import pytest
 
+from lossbench.cli.looking import remember as tell_look
 from lossbench.compare import Verdict, compare_losses
 from lossbench.compare.looks import planned, remember
 from lossbench.compare.sequential import look
@@ -77,4 +80,21 @@ def test_a_mark_that_is_no_look_is_not_counted(bench):
         (first, *_) = queries.runs(store)
     for number, text in enumerate(("", "{}", "[]", '{"plan": 3, "pairs": {"new": "x"}}', "5")):
         mark(bench.home, [first.run_id], {f"look:{number:012d}": text})
+    assert compared(bench).looked == (3,)
+
+
+def test_a_look_that_cannot_be_written_down_is_said_and_stops_nobody(bench, capsys):
+    add(bench, 0, 3)
+    with Store.open(bench.home) as store:
+        found = compare_losses(store, Selection())
+    me = os.geteuid()
+    bench.home.journals.chmod(0o500)
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        tell_look(bench.home.root, found)
+    finally:
+        os.seteuid(me)
+        bench.home.journals.chmod(0o700)
+    assert "this look is not counted: cannot write to" in capsys.readouterr().err
     assert compared(bench).looked == (3,)
