@@ -7,10 +7,12 @@ before it stays as `.prev`. Its last 32 bytes are the SHA-256 of the rest.
 
 import hashlib
 import io
+import json
 import os
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from lossbench.spec import RunSpec, differing_fields
 
 __all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "packed", "place", "save", "tidy"]
 
-FORMAT = 1
+FORMAT = 2
 
 _DIGEST = 32
 
@@ -48,10 +50,7 @@ def save(
         "format": FORMAT,
         "epoch": epoch,
         "threads": threads,
-        "members": {
-            run_id: {"key": spec.key, "spec": spec.resolved(), "state": states[run_id]}
-            for run_id, spec in members.items()
-        },
+        "members": {run_id: {"asked": _asked(spec), "state": states[run_id]} for run_id, spec in members.items()},
     }
     buffer = io.BytesIO()
     torch.save(body, buffer)
@@ -153,6 +152,12 @@ def tidy(home: Home, living: Callable[[str], bool]) -> None:
             file.unlink(missing_ok=True)
 
 
+# The same in every checkpoint of a run; a text, because pickling nested dictionaries takes longer than the weights.
+@lru_cache(maxsize=4096)
+def _asked(spec: RunSpec) -> str:
+    return json.dumps({"key": spec.key, "spec": spec.resolved()})
+
+
 def _replace(file: Path, content: memoryview) -> None:
     fresh = file.with_name(f"{file.name}.tmp")
     try:
@@ -222,7 +227,8 @@ def _read(file: Path, run_id: str) -> tuple[str, dict[str, Any], Checkpoint] | N
         with warnings.catch_warnings(action="ignore"):
             body = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         member = body["members"][run_id]
-        key, resolved, state = member["key"], member["spec"], member["state"]
+        asked, state = json.loads(member["asked"]), member["state"]
+        key, resolved = asked["key"], asked["spec"]
         epoch, threads, sound = body["epoch"], body["threads"], body["format"] == FORMAT
     # A foreign file may hold anything and so may raise anything; whatever it is, it is no checkpoint.
     except Exception:

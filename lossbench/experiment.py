@@ -2,13 +2,11 @@
 
 An event is in the journal before anybody sees it, and an epoch is in the journal before its checkpoint is written: a
 process that dies in between repeats that epoch and records the same numbers again. The opposite order could leave a
-hole.
+hole. `saving` says how much is repeated.
 """
 
 import contextlib
 import dataclasses
-import math
-import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -38,13 +36,11 @@ from lossbench.events import (
 from lossbench.home import Home, Keep
 from lossbench.journal import Journal, writing
 from lossbench.provenance import provenance
+from lossbench.saving import Saver, Standing
 from lossbench.spec import RunSpec
 from lossbench.trainer import Trainer
 
 __all__ = ["execute"]
-
-CHECKPOINT_SHARE = 0.1
-"""Checkpoints take at most this share of the time, so that epochs of milliseconds do not wait for the disk."""
 
 _ALL_THREADS = torch.get_num_threads()
 
@@ -133,9 +129,7 @@ class _Execution:
         self.name = name
         self.keep = keep
         self.owner = owner
-        self.unsaved: dict[str, Any] | None = None
-        self.saved_at = -math.inf
-        self.saving_took = 0.0
+        self.saver = Saver(home, journal, name, keep)
 
     def events(self, dataset: Dataset, device: torch.device, stop: Stop, threads: int | None) -> Iterator[Event]:
         from_epoch, fixed_threads = self.runs[0].standing()
@@ -162,11 +156,15 @@ class _Execution:
         except Exception as error:
             if not self.alive:
                 raise
+            with contextlib.suppress(Exception):
+                self.saver.flush()
             yield from self._end("failed", dict.fromkeys(self.alive, self._explain(error, device)))
         except BaseException:
             # The consumer went away or Ctrl-C came twice: what is recorded stays, and nothing more is waited for.
             list(self._end("interrupted", dict.fromkeys(self.alive, "stopped at once")))
             raise
+        finally:
+            self.saver.close()
 
     def _begin(self, from_epoch: int, circumstances: dict[str, Any]) -> Iterator[Event]:
         for index, run in enumerate(self.runs):
@@ -186,30 +184,28 @@ class _Execution:
     def _train(self, engine: Engine, stop: Stop) -> Iterator[Event]:
         epochs = self.runs[0].spec.preset.epochs
         for records in engine.epochs(stop):
-            due = self.keep == "all" or time.monotonic() - self.saved_at >= self.saving_took / CHECKPOINT_SHARE
-            last = max(records, default=None)
             for index, metrics in records.items():
                 event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
-                yield self.journal.append(event, sync=due and index == last)
+                yield self.journal.append(event)
             yield from self._end_diverged(engine)
             if engine.epoch < epochs:
                 due_here = [i for i, run in self.alive.items() if engine.epoch in run.spec.preset.keep_predictions]
                 yield from self._keep_predictions(engine, due_here)
             if self.alive and (engine.epoch < epochs or self.keep != "none"):
-                self.unsaved = engine.state()
-                if due or engine.epoch == epochs:
-                    self._save()
+                self._save(engine.state())
         yield from self._end_diverged(engine)
         if not self.alive:
             return
+        if engine.epoch < epochs or self.keep != "none":
+            self.saver.flush()
         if engine.epoch < epochs:
-            self._save()
             yield from self._end("interrupted", dict.fromkeys(self.alive, ""))
             return
         yield from self._keep_predictions(engine, self.alive)
         finished = [run.run_id for run in self.alive.values()]
         yield from self._end("done", dict.fromkeys(self.alive, ""))
         if self.keep == "none":
+            self.saver.drop()
             checkpoint.discard(self.home, finished)
 
     def _keep_predictions(self, engine: Engine, members: Collection[int]) -> Iterator[Event]:
@@ -219,25 +215,19 @@ class _Execution:
                 kept = PredictionsKept(run_id=run_id, at=now(), epoch=engine.epoch, split="test", **columns)
                 yield self.journal.append(kept)
 
-    def _save(self) -> None:
-        """Write the state of the last finished epoch of every run still alive, unless it is written already."""
-        if self.unsaved is None:
-            return
-        began = time.monotonic()
+    def _save(self, state: dict[str, Any]) -> None:
+        """Have the state of every run still alive written."""
         members = {run.run_id: run.spec for run in self.alive.values()}
-        states = {run.run_id: self.unsaved["members"][index] for index, run in self.alive.items()}
-        epoch = self.unsaved["epoch"]
-        checkpoint.save(self.home, self.name, members, states, epoch=epoch, threads=torch.get_num_threads())
-        if self.keep == "all":
-            checkpoint.keep(self.home, self.name, members, epoch)
-        self.unsaved = None
-        self.saved_at = time.monotonic()
-        self.saving_took = self.saved_at - began
+        states = {run.run_id: state["members"][index] for index, run in self.alive.items()}
+        threads = torch.get_num_threads()
+        self.saver.put(Standing(members=members, states=states, epoch=state["epoch"], threads=threads))
 
     def _end_diverged(self, engine: Engine) -> Iterator[Event]:
         broken = {index: reason for index, reason in engine.diverged.items() if index in self.alive}
-        yield from self._end("diverged", broken)
-        checkpoint.discard(self.home, [self.runs[index].run_id for index in broken])
+        if broken:
+            yield from self._end("diverged", broken)
+            self.saver.drop()
+            checkpoint.discard(self.home, [self.runs[index].run_id for index in broken])
 
     def _end(self, status: Status, reasons: Mapping[int, str]) -> Iterator[Event]:
         """End the members of those numbers."""

@@ -86,6 +86,17 @@ class Journal:
             raise StoreError(f"cannot write journal {self.path}: the disk took only part of a line")
         return event
 
+    def sync(self) -> None:
+        """Wait until everything appended is on the disk.
+
+        Raises:
+            StoreError: it cannot get there.
+        """
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise StoreError(f"cannot write journal {self.path}: {error.strerror}") from error
+
 
 class Copy:
     """The copy of a journal that another machine writes, for as long as this process keeps it up."""

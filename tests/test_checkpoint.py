@@ -120,9 +120,9 @@ def test_a_hostile_checkpoint_is_refused_and_runs_nothing(home, tmp_path, kind):
     save(home)
     written = tmp_path / "written"
     payload = {
-        "torch": lambda: hostile({"format": 1, "members": {RUN: Bomb(written)}}),
+        "torch": lambda: hostile({"format": checkpoint.FORMAT, "members": {RUN: Bomb(written)}}),
         "pickle": lambda: pickle.dumps(Bomb(written)),
-        "shape": lambda: hostile({"format": 1, "epoch": 1, "members": [RUN]}),
+        "shape": lambda: hostile({"format": checkpoint.FORMAT, "epoch": 1, "members": [RUN]}),
         "format": lambda: hostile({"format": 999}),
         "number": lambda: hostile(7),
     }[kind]()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench import checkpoint, data, experiment, losses
+from lossbench import checkpoint, data, losses, saving
 from lossbench.cohort import Cohort
 from lossbench.errors import DataError, LossbenchError, StoreError, UsageError
 from lossbench.events import EpochDone, PredictionsKept, RunEnded, RunStarted, to_json
@@ -140,7 +140,7 @@ def test_a_run_stopped_in_its_first_epoch_starts_again_under_its_id(home):
 
 
 def test_stopping_writes_the_last_finished_epoch_even_when_checkpoints_are_rare(home, monkeypatch):
-    monkeypatch.setattr(experiment, "CHECKPOINT_SHARE", 1e-9)
+    monkeypatch.setattr(saving, "CPU_SHARE", 1e-9)
     first = interrupted(home, 3)
     assert checkpoint.load(home, first[0].run_id, spec()).epoch == 3
 
@@ -162,7 +162,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(home):
 
 
 def test_a_torn_checkpoint_gives_way_to_the_one_before_it(home):
-    first = interrupted(home, 3)
+    first = interrupted(home, 3, keep="all")
     (file,) = home.checkpoints.glob("*.members")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -281,9 +281,13 @@ def test_a_full_disk_fails_the_run_and_keeps_its_epochs(home, monkeypatch):
         raise StoreError("cannot write checkpoint: No space left on device")
 
     monkeypatch.setattr(checkpoint, "save", full)
-    events = run(home)
+    events = run(home, keep="all")
     assert kinds(events) == [RunStarted, EpochDone, RunEnded]
     assert events[-1].reason == "cannot write checkpoint: No space left on device"
+    # Where training does not wait for the disk, the run fails an epoch or more later, but before it goes on for ever.
+    *epochs, last = run(home, spec(epochs=10**6))[1:]
+    assert last.reason == "cannot write checkpoint: No space left on device"
+    assert [event.metrics.epoch for event in epochs] == list(range(1, len(epochs) + 1))
 
 
 def test_a_journal_that_fails_once_still_takes_the_last_word(home, monkeypatch):
