@@ -263,6 +263,8 @@ def _inconsistencies(preset: Preset) -> list[str]:
         mistakes.append(f"data.tokenizer: published weights read their own word pieces, {preset.model.pretrained}")
     if preset.optimizer.momentum and preset.optimizer.name != "sgd":
         mistakes.append(f"optimizer.momentum is an option of sgd, not of {preset.optimizer.name}")
+    if preset.optimizer.redraw == "val" and not preset.data.validation:
+        mistakes.append("optimizer.redraw: there are no validation rows to redraw by; set data.validation")
     if preset.optimizer.nesterov and not preset.optimizer.momentum:
         mistakes.append("optimizer.nesterov needs optimizer.momentum above 0")
     return mistakes

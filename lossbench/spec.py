@@ -129,6 +129,9 @@ class OptimizerSpec:
     nesterov: bool = False
     schedule: str = "1"
     """Factor on `lr` over the epochs, in the text of `lossbench.schedules`."""
+    redraw: Literal["", "val", "test"] = ""
+    """After an epoch in which the accuracy on this split has not risen, `lr` times the cube of a uniform number is
+    taken. With `test` the rows that judge also steer, as in the code of arXiv 2007.03347."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

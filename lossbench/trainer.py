@@ -5,8 +5,9 @@ a step waits for the device; sums stay there until the epoch is over.
 """
 
 import math
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from lossbench import data, devices, metrics, models, schedules
 from lossbench.data import Dataset
+from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
 from lossbench.objective import Objective
 from lossbench.randomness import seed_for
@@ -46,6 +48,7 @@ class Trainer:
         self._layout = torch.channels_last if preset.channels_last else torch.contiguous_format
         self.model = models.build(preset.model, dataset.shape, dataset.classes, seed=spec.seed)
         self.model.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
+        _refuse_single_rows(self.model, len(dataset.train), spec)
         self.objective = Objective(spec.loss, target=dataset.train.target, classes=dataset.classes).to(self.device)
         self._weights = list(self.model.parameters())
         # A loss of several steps gives each its own optimizer, with its own momentum, as in the code of COT.
@@ -53,6 +56,7 @@ class Trainer:
             _optimizer(preset.optimizer, self._groups(preset.optimizer.lr)) for _ in self.objective.steps(self._clock)
         ]
         self._schedule = schedules.parse(preset.optimizer.schedule)
+        self._redrawn = {"best": -math.inf, "factor": 1.0}
         self._last_weight = [each for each in self.model.modules() if isinstance(each, nn.Linear)][-1].weight
 
     def state(self) -> dict[str, Any]:
@@ -62,6 +66,8 @@ class Trainer:
             "objective": self.objective.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
+        if self.spec.preset.optimizer.redraw:
+            member["redrawn"] = dict(self._redrawn)
         return {"epoch": self.epoch, "members": [_copied(member)]}
 
     def load(self, state: dict[str, Any]) -> None:
@@ -72,6 +78,7 @@ class Trainer:
         self.objective.load_state_dict(member["objective"])
         for optimizer, saved in zip(self._optimizers, member["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        self._redrawn = member.get("redrawn", self._redrawn)
 
     def epochs(self, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[int, EpochMetrics]]:
         """Train to the end, one record per finished epoch, as the only member 0.
@@ -88,6 +95,7 @@ class Trainer:
             if broken is not None:
                 self.diverged[0] = f"{broken} became {values[broken]} in epoch {self.epoch}"
                 return
+            self._redraw(values)
             yield {0: EpochMetrics(epoch=self.epoch, values=values)}
 
     def predictions(self) -> dict[int, dict[str, list[Any]]]:
@@ -98,12 +106,23 @@ class Trainer:
     def _clock(self) -> Clock:
         return Clock(epoch=self.epoch, epochs=self.spec.preset.epochs)
 
+    def _redraw(self, values: Mapping[str, float]) -> None:
+        """Take another learning rate where the recipe does so whenever a split's accuracy has not risen."""
+        split = self.spec.preset.optimizer.redraw
+        if not split:
+            return
+        if values[f"{split}/top1_acc"] > self._redrawn["best"]:
+            self._redrawn["best"] = values[f"{split}/top1_acc"]
+        else:
+            uniform = random.Random(seed_for(self.spec.seed, "redraw", self.epoch)).random()
+            self._redrawn["factor"] = uniform**3
+
     def _groups(self, lr: float) -> list[dict[str, Any]]:
         return [{"params": self._weights, "lr": lr}, *self.objective.param_groups(lr)]
 
     def _train_epoch(self, clock: Clock, stop: Callable[[], bool]) -> dict[str, float] | None:
         preset, rows = self.spec.preset, len(self.dataset.train)
-        lr = preset.optimizer.lr * self._schedule(clock)
+        lr = preset.optimizer.lr * self._schedule(clock) * self._redrawn["factor"]
         for optimizer in self._optimizers:
             for group, wanted in zip(optimizer.param_groups, self._groups(lr), strict=True):
                 group["lr"] = wanted["lr"]
@@ -205,6 +224,17 @@ class Trainer:
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed_for(self.spec.seed, "dropout", epoch))
             yield
+
+
+def _refuse_single_rows(model: nn.Module, rows: int, spec: RunSpec) -> None:
+    """Raise where a batch of one row would reach a layer that normalises features over the rows of a batch."""
+    size = spec.preset.batch_size
+    if (size == 1 or rows % size == 1) and any(isinstance(each, nn.BatchNorm1d) for each in model.modules()):
+        which = "every batch" if size == 1 else "the last batch of an epoch"
+        raise UsageError(
+            f"{which} would have one row, which the batch normalisation of model {spec.preset.model.name} cannot take: "
+            f"{rows} training rows, batch_size={size}; take another batch_size, or a data.limit one row away"
+        )
 
 
 def _optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> Optimizer:

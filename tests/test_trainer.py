@@ -4,13 +4,16 @@ import dataclasses
 import hashlib
 import itertools
 import math
+import random
 
 import pytest
 import torch
 
 from lossbench import data, losses
 from lossbench.data import Dataset
+from lossbench.errors import UsageError
 from lossbench.measures import MEASURES
+from lossbench.randomness import seed_for
 from lossbench.schedules import Clock
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 from lossbench.trainer import Trainer
@@ -267,3 +270,37 @@ def test_predictions_agree_with_the_last_record(images):
     assert kept["label"] == images.test.target.tolist()
     hits = sum(rank == 0 for rank in kept["rank"]) / len(kept["rank"])
     assert hits == last[0].values["test/top1_acc"]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_redrawn_learning_rate_changes_after_every_epoch_without_a_rise_and_resumes_exactly(images, split):
+    optimizer = dataclasses.replace(SGD, schedule="1", redraw=split)
+    records = [record[0].values for record in trainer(images, optimizer=optimizer).epochs()]
+    best, expected = -math.inf, SGD.lr
+    for epoch, values in enumerate(records, start=1):
+        assert values["train/lr"] == expected
+        if values[f"{split}/top1_acc"] > best:
+            best = values[f"{split}/top1_acc"]
+        else:
+            expected = SGD.lr * random.Random(seed_for(0, "redraw", epoch)).random() ** 3
+    assert expected < SGD.lr  # it was redrawn at least once
+    assert_resumes_exactly(lambda: trainer(images, optimizer=optimizer), at=4)
+
+
+@pytest.mark.parametrize(("rows", "batch_size", "refused"), [(5, 4, True), (5, 1, True), (5, 3, False), (4, 4, False)])
+def test_a_batch_of_one_row_is_refused_where_features_are_normalised_over_rows(images, rows, batch_size, refused):
+    random_images = torch.randint(256, (rows, 1, 28, 28), dtype=torch.uint8)
+    split = data.Split(inputs=random_images, target=torch.arange(rows) % 4)
+    few = dataclasses.replace(
+        images, train=split, val=split, test=split, shift=images.shift[:1], scale=images.scale[:1]
+    )
+    plain = DataSpec(name="synthetic-images")
+    asked = spec(model=ModelSpec(name="vgg5"), batch_size=batch_size, epochs=1, data=plain)
+    if refused:
+        with pytest.raises(UsageError, match=f"would have one row.*{rows} training rows, batch_size={batch_size}"):
+            Trainer(asked, few, device="cpu")
+    else:
+        asked = dataclasses.replace(
+            asked, preset=dataclasses.replace(asked.preset, optimizer=dataclasses.replace(SGD, schedule="1"))
+        )
+        assert len(list(Trainer(asked, few, device="cpu").epochs())) == 1

@@ -25,6 +25,7 @@ def accepts(spec: RunSpec) -> bool:
     return (
         models.widths(preset.model, 1, 1) is not None
         and preset.optimizer.name == "sgd"
+        and not preset.optimizer.redraw
         and preset.precision == "fp32"
         and not preset.data.augmented
     )
