@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from lossbench import suites
 from lossbench.errors import UsageError, unknown
 from lossbench.spec import Published
 from lossbench.store import Store, queries
@@ -33,6 +32,9 @@ def asked(store: Store, presets: Sequence[str], losses: Sequence[str], tuned: Se
     named = [each for each in presets if each.startswith(_SUITE)]
     if not named:
         return Asked(presets=tuple(presets), losses=tuple(losses), tuned=tuple(tuned))
+    # Suites bring the validation of presets, which an ordinary comparison does without.
+    from lossbench import suites
+
     if len(named) > 1:
         raise UsageError(f"{' and '.join(named)}: compare one suite at a time")
     suite = suites.load(named[0].removeprefix(_SUITE))
