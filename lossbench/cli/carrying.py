@@ -63,7 +63,7 @@ def carry(
         prepare([each.spec.preset.data for each in todo], chosen.data_folder, plain=how.plain)
     begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
-    with stop_on_signals(seconds) as stop, follow(len(todo), plain=how.plain) as show_event:
+    with stop_on_signals(seconds) as stop, follow(len(todo), stop, plain=how.plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
         for event in carry_out(todo, executor, stop):
             show_event(event)

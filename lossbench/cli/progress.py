@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from lossbench.cli.signals import NOTICE, Stop
 from lossbench.cli.terminal import say, screen
 from lossbench.events import EpochDone, EpochMetrics, Event, RunEnded, RunStarted
 
@@ -42,12 +43,12 @@ class _Running:
 
 
 @contextmanager
-def follow(runs: int, *, plain: bool) -> Iterator[Callable[[Event], None]]:
-    """A function that shows each event of `runs` runs until the block ends."""
+def follow(runs: int, stop: Stop, *, plain: bool) -> Iterator[Callable[[Event], None]]:
+    """A function that shows each event of `runs` runs, and the wish to stop, until the block ends."""
     if plain or not screen(sys.stderr).interactive:
         yield _lines(every_epoch=runs == 1, pause=QUIET_SECONDS)
         return
-    with _screen(runs) as show:
+    with _screen(runs, stop) as show:
         yield show
 
 
@@ -88,7 +89,7 @@ def _lines(*, every_epoch: bool, pause: float) -> Callable[[Event], None]:
 
 
 @contextmanager
-def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
+def _screen(runs: int, stop: Stop) -> Iterator[Callable[[Event], None]]:
     """The runs that train now, drawn anew below the lines of those that have ended; gone when the block ends."""
     from rich.console import Console
     from rich.live import Live
@@ -105,6 +106,8 @@ def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
         now = screen(sys.stderr)
         rows = min(now.height or 24, VISIBLE_RUNS + 5)
         watched = told.watched(at=datetime.now(UTC), usage=meter.read())
+        if stop.received is not None:
+            watched = replace(watched, notes=(*watched.notes, NOTICE))
         text = frame(watched, width=now.width or 80, height=rows, color=now.color)
         return Text.from_ansi(text, no_wrap=True)
 
@@ -114,9 +117,11 @@ def _screen(runs: int) -> Iterator[Callable[[Event], None]]:
 
     live = Live(console=Console(stderr=True), get_renderable=picture, refresh_per_second=2, transient=True)
     live.start()
+    stop.shown_elsewhere = True
     try:
         yield show
     finally:
+        stop.shown_elsewhere = False
         # A terminal that has gone away must not turn a run that is done into one that failed.
         with contextlib.suppress(OSError):
             live.stop()

@@ -11,7 +11,9 @@ from types import FrameType
 
 from lossbench.errors import ExitCode
 
-__all__ = ["Stop", "stop_on_signals"]
+__all__ = ["NOTICE", "Stop", "stop_on_signals"]
+
+NOTICE = "stopping after this batch; once more stops at once"
 
 _GENTLE = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -22,6 +24,8 @@ class Stop:
     def __init__(self, max_seconds: float | None = None) -> None:
         self._deadline = None if max_seconds is None else time.monotonic() + max_seconds
         self.received: int | None = None
+        self.shown_elsewhere = False
+        """Whether a live screen, which a line from here would tear, shows the notice instead."""
 
     def __call__(self) -> bool:
         return self.received is not None or (self._deadline is not None and time.monotonic() >= self._deadline)
@@ -35,9 +39,11 @@ class Stop:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
+        if self.shown_elsewhere:
+            return
         # Not print: its lock may be held by the code this handler has interrupted.
         with contextlib.suppress(OSError):
-            os.write(sys.stderr.fileno(), b"stopping after this batch; once more stops at once\n")
+            os.write(sys.stderr.fileno(), f"{NOTICE}\n".encode())
 
 
 @contextmanager

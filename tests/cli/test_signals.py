@@ -1,7 +1,10 @@
 """Signals, end to end: what reaches a real process, what becomes of its runs, and what the same command does next."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +96,24 @@ def test_the_first_signal_ends_a_run_in_good_order(home: Home, start: Start, num
     assert home.checkpoint(run_id).exists()
     epochs = [body["epoch"] for body in told(home, "epoch")]
     assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_the_live_screen_is_whole_after_the_first_signal_and_gone_after_the_run(home: Home, start: Start) -> None:
+    controller, terminal = pty.openpty()
+    process = start("run", *LONG[:-1], stderr=terminal)
+    os.close(terminal)
+    trained(home, 3)
+    os.kill(process.pid, signal.SIGINT)
+    written = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(controller, 1 << 16):
+            written += chunk
+    os.close(controller)
+    assert process.wait(60) == 130
+    assert statuses(home) == ["interrupted"]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in written.decode().split("\n")]
+    assert [line for line in lines if "interrupted" in line]
+    assert not [line for line in lines if line.strip().startswith("stopping")]
 
 
 def test_hanging_up_and_closed_pipes_do_no_harm_and_the_run_goes_on_by_id(home: Home, start: Start) -> None:
