@@ -24,7 +24,7 @@ def rank_diagram(value: Ranking) -> Table | None:
     columns = (
         Column(key="loss", title="loss", anchor=True),
         Column(key="mean_rank", title="mean rank", kind="number", digits=2),
-        Column(key="diagram", title=f"1{str(last).rjust(_WIDTH - 1)}"),
+        Column(key="diagram", title="1" + str(last).rjust(_WIDTH - 1, "·")),
     )
     title = (
         f"critical difference {value.critical_difference:.2f} mean ranks (Nemenyi); a line joins what differs by less"
