@@ -28,7 +28,8 @@ class Where:
         int, typer.Option("--jobs-per-gpu", min=1, metavar="N", help="Cells that share each GPU.")
     ] = 1
     engine: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="Who runs the cells: worker processes here, or Ray.")
+        Literal["local", "ray", "slurm"],
+        typer.Option("--engine", help="Who runs the cells: worker processes here, Ray, or an array of SLURM jobs."),
     ] = "local"
     address: Annotated[
         str | None,
@@ -36,6 +37,15 @@ class Where:
             "--address",
             metavar="HOST:PORT",
             help="The Ray cluster, or auto for the one this machine belongs to. [default: start one here]",
+            show_default=False,
+        ),
+    ] = None
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slurm",
+            metavar="NAME=VALUE",
+            help="What each SLURM job asks for, such as partition=gpu or gpus_per_node=1; repeatable.",
             show_default=False,
         ),
     ] = None

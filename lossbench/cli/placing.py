@@ -20,6 +20,10 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
     """
     from lossbench.executors import Inline, Pool, parse_gpus
 
+    if where.engine == "slurm":
+        raise UsageError("--engine slurm submits the cells of a plain `sweep`; for others use --emit-commands")
+    if where.slurm:
+        raise UsageError(f"--slurm {where.slurm[0]} is for jobs of SLURM; add --engine slurm")
     if where.engine == "ray":
         return _ray(where, how, settings)
     if where.address is not None:

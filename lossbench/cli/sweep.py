@@ -1,15 +1,16 @@
 """`lossbench sweep`: every combination of presets, losses and seeds that is not done yet."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossbench.cli.app import FormatOption, SetOption, app
-from lossbench.cli.commands import asked_for, list_commands, resumed
+from lossbench.cli.commands import asked_for, list_commands, resumed, submit_commands
 from lossbench.cli.deciding import Until, sweep_until
 from lossbench.cli.options import Again, How, Where, takes_sets
-from lossbench.cli.training import cells_of, resuming, train
+from lossbench.cli.training import cells_of, parse_duration, resuming, train
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,5 +111,12 @@ def sweep(
         planning = cells_of(wanted, again)
     if emit_commands:
         list_commands(planning, line, how)
+    elif where.engine == "slurm" and not how.dry_run:
+        if again.force:
+            raise UsageError(
+                "--force would begin anew whenever a job is queued again; leave it out with --engine slurm"
+            )
+        seconds = parse_duration(how.max_time)
+        submit_commands(planning, line, replace(how, max_time=None), where, seconds)
     else:
         train(planning, how, where, format)
