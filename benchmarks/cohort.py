@@ -27,7 +27,7 @@ from lossbench.data import Dataset, Split
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 
 LOSSES = ("ce", "el", "ce-el:focus=0", "ce-el:focus=0,0.5", "ce-el:focus=0-0.5", "adaptive")
-RATES = (0.1, 0.03, 0.01)
+RATES = (0.01, 0.003, 0.001)
 ROWS, HELD_OUT, BATCH = 800, 400, 8
 SIZES = ((16, 3), (100, 10))
 WIDTHS = (1, 36, 216)
@@ -81,7 +81,7 @@ def plain(dataset: Dataset, hidden: tuple[int, ...]) -> Iterator[tuple[float, fl
     widths = (dataset.train.inputs.shape[1], *hidden)
     layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
     network = nn.Sequential(*layers, nn.Linear(widths[-1], dataset.classes))
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATES[0], momentum=0.9)
     criterion = nn.CrossEntropyLoss()
     training = DataLoader(TensorDataset(dataset.train.inputs, dataset.train.target), batch_size=BATCH, shuffle=True)
     testing = DataLoader(TensorDataset(dataset.test.inputs, dataset.test.target), batch_size=BATCH)

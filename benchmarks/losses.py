@@ -7,8 +7,10 @@
 
 In each round a loss and `F.cross_entropy` take turns in one process, and each is given its fastest turn, so that what
 else the machine does slows both alike; of the rounds' figures the median and the range are printed. A loss of several
-steps costs the sum of them. Peak memory is what forward and backward add to the resident size of a fresh process (to
-the allocator's peak on CUDA), in units of the logits, the returned gradient included.
+steps costs the sum of them. At medium sizes the ratio depends on whether the C library hands pages back to the system
+between calls: before a loss with many large buffers has run in the process it does, and `F.cross_entropy`, which has
+more buffers, is slowed down most. Peak memory is what forward and backward add to the resident size of a fresh process
+(to the allocator's peak on CUDA), in units of the logits, the returned gradient included.
 """
 
 import argparse
@@ -152,7 +154,7 @@ def measure(texts: list[str], shape: str, device: str, rounds: int, *, with_comp
         "us above",
         *(["ratio compiled"] if with_compiled else []),
     )
-    print("{:20}{:>24}{:>24}{:>22}{:>20}".format(*heads[:5]) + "".join(f"{each:>24}" for each in heads[5:]))
+    print("{:20}{:>28}{:>28}{:>24}{:>30}".format(*heads[:5]) + "".join(f"{each:>24}" for each in heads[5:]))
     for text in texts:
         calls = [call(cross_entropy, logits, target), call(mean_of(text, logits.shape[1]), logits, target)]
         quick = compiled(text, logits, target) if with_compiled else ""
@@ -162,9 +164,9 @@ def measure(texts: list[str], shape: str, device: str, rounds: int, *, with_comp
         base, own, *rest = zip(*(best_times(calls, turns) for _ in range(rounds)), strict=True)
         ratios = [one / other for one, other in zip(own, base, strict=True)]
         above = [one - other for one, other in zip(own, base, strict=True)]
-        line = f"{text:20}{spread([*base], 0):>24}{spread([*own], 0):>24}{spread(ratios, 2):>22}{spread(above, 0):>20}"
+        line = f"{text:20}{spread([*base], 0):>28}{spread([*own], 0):>28}{spread(ratios, 2):>24}{spread(above, 0):>30}"
         more = [spread([one / other for one, other in zip(each, base, strict=True)], 2) for each in rest] or [quick]
-        print(line + "".join(f"{each:>24}" for each in more if isinstance(each, str)), flush=True)
+        print((line + "".join(f"{each:>24}" for each in more if isinstance(each, str))).rstrip(), flush=True)
 
 
 def main() -> None:
