@@ -58,11 +58,10 @@ def _read(
 
     def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by=name, layout=_layout(name, remote))
-        found = members(archive, pickles.__contains__)
-        contents = dict(tracked(found, f"{name}: reading {archive.name}, parts", len(pickles)))
-        if missing := [member for member in pickles if member not in contents]:
+        found = tracked(members(archive, pickles.__contains__), f"{name}: reading {archive.name}, parts", len(pickles))
+        parts = {member: loads(content, f"{archive}:{member}") for member, content in found}
+        if missing := [member for member in pickles if member not in parts]:
             raise DataError(f"{archive} holds no {', '.join(missing)}; it is not the archive from {remote.url}")
-        parts = {member: loads(content, f"{archive}:{member}") for member, content in contents.items()}
         return {
             split: _joined([parts[member] for member, own in pickles.items() if own == split], archive, label_keys)
             for split in ("train", "test")

@@ -4,7 +4,8 @@ Below the data folder, `uci121/<name>/` holds the publisher's files: `<name>_R.d
 first, the class last), or `<name>_train_R.dat` and `<name>_test_R.dat`, and `conxuntos_kfold.dat`, the folds.
 
 What to know before trusting a figure: features were standardised by the publisher over all rows, test rows included;
-sets with a test file were standardised per file, which breaks some of them (annealing, spectf, statlog-shuttle). The
+sets with a test file were standardised per file, which breaks some of them (annealing, image-segmentation, spectf,
+statlog-shuttle). The
 four folds are independent draws of 75 % against 25 %, not a partition.
 """
 
