@@ -30,7 +30,7 @@ class Costs:
     flops: int
     """Of the multiplications and additions in matrix products and convolutions, forward and back, of one epoch."""
     data_bytes: int
-    """Of all rows of the data set, as they are kept in memory and on disk."""
+    """Of all rows of the data set, as they are kept in memory and on disk; of a streamed one, on disk alone."""
 
     def __str__(self) -> str:
         return (
@@ -60,8 +60,12 @@ def estimate(preset: Preset) -> Costs:
         weights=sum(weight.numel() for weight in network.parameters()),
         training_rows=rows,
         flops=counter.get_total_flops() // 2 * rows,
-        data_bytes=source.rows * (shape[0] if source.kind == "tokens" else math.prod(shape)) * _BYTES[source.kind],
+        data_bytes=source.file_bytes or _row_bytes(source, shape) * source.rows,
     )
+
+
+def _row_bytes(source: data.Source, shape: tuple[int, ...]) -> int:
+    return (shape[0] if source.kind == "tokens" else math.prod(shape)) * _BYTES[source.kind]
 
 
 def _training_rows(preset: Preset, source: data.Source) -> int:

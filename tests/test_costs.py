@@ -36,3 +36,7 @@ def test_fewer_rows_and_larger_inputs_show() -> None:
     assert whole.flops == 100 * part.flops
     assert "11,220,132 weights" in str(whole)
     assert "175.8 MiB" in str(whole)
+
+
+def test_a_streamed_set_takes_what_its_published_archives_take() -> None:
+    assert estimate(presets.load("imagenet-resnet18-mixing")).data_bytes == 154_642_401_280

@@ -5,8 +5,7 @@ first, the class last), or `<name>_train_R.dat` and `<name>_test_R.dat`, and `co
 
 What to know before trusting a figure: features were standardised by the publisher over all rows, test rows included;
 sets with a test file were standardised per file, which breaks some of them (annealing, image-segmentation, spectf,
-statlog-shuttle). The
-four folds are independent draws of 75 % against 25 %, not a partition.
+statlog-shuttle). The four folds are independent draws of 75 % against 25 %, not a partition.
 """
 
 from functools import partial
