@@ -1,7 +1,10 @@
 """Published files: fetched whole, verified, and read without unpacking anything onto the disk."""
 
+import gzip
 import hashlib
+import lzma
 import os
+import struct
 import tarfile
 import tempfile
 import urllib.request
@@ -86,31 +89,52 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+# What the standard library raises when the bytes of an archive are wrong, from a false length to an unknown method.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
+
+
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the wanted files of a tar or zip archive, in the archive's order.
 
     Nothing is written, so no member can land outside a folder; an archive that tries is refused whole all the same.
 
     Raises:
-        DataError: a member's name leads outside, or the archive is cut off or damaged.
+        DataError: a member's name leads outside, or the archive is empty, cut off or damaged.
     """
+    empty = True
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as bundle:
                 _refuse_escapes(path, bundle.namelist())
                 for name in bundle.namelist():
+                    empty = False
                     if wanted(name):
                         yield name, bundle.read(name)
+            if empty:
+                raise zipfile.BadZipFile("there is no file in it")
             return
         with tarfile.open(path) as bundle_of_tar:
             for member in bundle_of_tar:
+                empty = False
                 _refuse_escapes(path, [member.name])
                 if member.isfile() and wanted(member.name):
                     content = bundle_of_tar.extractfile(member)
                     assert content is not None
                     yield member.name, content.read()
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
+            if empty:
+                raise tarfile.ReadError("there is no file in it")
+    except _DAMAGE as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(":")
         raise DataError(f"{path} is cut off or damaged: {reason}; remove it and fetch it again") from error
 
 
