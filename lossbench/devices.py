@@ -4,13 +4,24 @@ import os
 import platform
 import resource
 import sys
+import time
 from pathlib import Path
 
 import torch
 
 from lossbench.errors import UsageError
 
-__all__ = ["begin_peak", "describe_memory", "name_of", "out_of_memory", "peak_mib", "pick", "wait"]
+__all__ = [
+    "begin_peak",
+    "check_precision",
+    "describe_memory",
+    "name_of",
+    "out_of_memory",
+    "peak_mib",
+    "pick",
+    "product_rate",
+    "wait",
+]
 
 MIB = 2**20
 
@@ -31,6 +42,46 @@ def pick(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= found):
         raise UsageError(f"there is no device {name!r} here; this machine has the CPU and {found} CUDA devices")
     return device
+
+
+def check_precision(name: str, device: torch.device) -> None:
+    """
+    Raises:
+        UsageError: it is bf16, and the device has no instructions for it: then it works, but tens of times slower.
+    """
+    if name != "bf16":
+        return
+    if device.type == "cuda":
+        lacking = not torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        flags = _cpu_flags()
+        lacking = bool(flags) and not flags & {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
+    if lacking:
+        raise UsageError(f"precision=bf16: {name_of(device)} has no instructions for it; use precision=fp32")
+
+
+def product_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations per second of the best of some large matrix products on the present number of threads."""
+    size = 8192 if device.type == "cuda" else 2048
+    left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
+    seconds = []
+    for _ in range(5):
+        wait(device)
+        began = time.perf_counter()
+        left @ right
+        wait(device)
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
+
+
+def _cpu_flags() -> set[str]:
+    """What the CPU can do, in the kernel's words; nothing where it does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    named = (line.partition(":") for line in lines if line.startswith(("flags", "Features")))
+    return set(next((words.split() for _, _, words in named), []))
 
 
 def name_of(device: torch.device) -> str:

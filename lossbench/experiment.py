@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lossbench import checkpoint, cohort, cores, data, devices, objective
+from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
 from lossbench.data import Dataset
@@ -38,9 +38,13 @@ from lossbench.journal import Journal, writing
 from lossbench.provenance import provenance
 from lossbench.saving import Saver, Standing
 from lossbench.spec import RunSpec
+from lossbench.stopwatch import Stopwatch
 from lossbench.trainer import Trainer
 
-__all__ = ["execute"]
+__all__ = ["execute", "rehearse"]
+
+REPAYS_COMPILING = 1e15
+"""Operations of a whole training from which compiling, half a minute for one tenth of the time, repays itself."""
 
 _ALL_THREADS = torch.get_num_threads()
 
@@ -70,6 +74,7 @@ def execute(
     threads: int | None = None,
     keep: Keep = "none",
     owner: Mapping[str, Any] | None = None,
+    watch: Stopwatch | None = None,
 ) -> Iterator[Event]:
     """Train one network, or the cells of one cohort together, and say what happens.
 
@@ -84,6 +89,9 @@ def execute(
     home.create()
     place = devices.pick(device)
     dataset = data.load(cells[0].preset.data, data_folder)
+    devices.check_precision(cells[0].preset.precision, place)
+    if cells[0].preset.compile == "on":
+        compiling.refuse(place)
     for spec in cells:
         objective.check(spec.loss, epochs=spec.preset.epochs, classes=dataset.classes)
     ids = [run_id or new_run_id() for run_id in run_ids or [None] * len(cells)]
@@ -98,9 +106,32 @@ def execute(
             # Only members at the same epoch can be trained together; they never depend on who is beside them.
             together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
             for number, (_, members) in enumerate(together):
-                execution = _Execution(list(members), home, journal, f"{journal.attempt}-{number}", keep, owner or {})
+                execution = _Execution(
+                    list(members), home, journal, f"{journal.attempt}-{number}", keep, owner or {}, watch or Stopwatch()
+                )
                 with _sharing_cores(place, threads) as look:
                     yield from execution.events(dataset, place, _also(look, stop), threads)
+
+
+def rehearse(
+    cells: Sequence[RunSpec], *, data_folder: Path, device: str = "auto", stop: Stop, threads: int | None = None
+) -> None:
+    """Train cells again and again until `stop()`, and record nothing: to see how fast they train."""
+    place = devices.pick(device)
+    dataset = data.load(cells[0].preset.data, data_folder)
+    torch.set_num_threads(threads or _default_threads(cells[0]))
+    stopped = False
+
+    def ended() -> bool:
+        nonlocal stopped
+        look()
+        stopped = stopped or stop()
+        return stopped
+
+    with _sharing_cores(place, threads) as look:
+        while not stopped:
+            for _ in _engine(list(cells), dataset, place, None).epochs(ended):
+                pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +151,14 @@ class _Execution:
     """One training program from its first event to its last."""
 
     def __init__(
-        self, runs: list[_Run], home: Home, journal: Journal, name: str, keep: Keep, owner: Mapping[str, Any]
+        self,
+        runs: list[_Run],
+        home: Home,
+        journal: Journal,
+        name: str,
+        keep: Keep,
+        owner: Mapping[str, Any],
+        watch: Stopwatch,
     ) -> None:
         self.runs = runs
         self.alive: dict[int, _Run] = {}
@@ -130,6 +168,7 @@ class _Execution:
         self.keep = keep
         self.owner = owner
         self.saver = Saver(home, journal, name, keep)
+        self.watch = watch
 
     def events(self, dataset: Dataset, device: torch.device, stop: Stop, threads: int | None) -> Iterator[Event]:
         from_epoch, fixed_threads = self.runs[0].standing()
@@ -137,7 +176,7 @@ class _Execution:
         broken: Exception | None = None
         try:
             torch.set_num_threads(fixed_threads or threads or _default_threads(self.runs[0].spec))
-            engine = _engine([run.spec for run in self.runs], dataset, device)
+            engine = _engine([run.spec for run in self.runs], dataset, device, self.watch)
             if from_epoch:
                 states = [run.resumed.state for run in self.runs if run.resumed]
                 engine.load({"epoch": from_epoch, "members": states})
@@ -146,7 +185,7 @@ class _Execution:
         except Exception as error:
             broken = error
         try:
-            made = {"train_rows": len(dataset.train), **_label_noise(dataset)}
+            made = {"train_rows": len(dataset.train), **_label_noise(dataset), **_compilation(engine)}
             circumstances = {**provenance(device), **made, **self.owner}
             yield from self._begin(from_epoch, circumstances)
             if broken is not None:
@@ -184,15 +223,19 @@ class _Execution:
     def _train(self, engine: Engine, stop: Stop) -> Iterator[Event]:
         epochs = self.runs[0].spec.preset.epochs
         for records in engine.epochs(stop):
+            self.watch.epochs += 1
             for index, metrics in records.items():
                 event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
-                yield self.journal.append(event)
+                with self.watch.phase("store"):
+                    self.journal.append(event)
+                yield event
             yield from self._end_diverged(engine)
             if engine.epoch < epochs:
                 due_here = [i for i, run in self.alive.items() if engine.epoch in run.spec.preset.keep_predictions]
                 yield from self._keep_predictions(engine, due_here)
             if self.alive and (engine.epoch < epochs or self.keep != "none"):
-                self._save(engine.state())
+                with self.watch.phase("store"):
+                    self._save(engine.state())
         yield from self._end_diverged(engine)
         if not self.alive:
             return
@@ -274,11 +317,28 @@ def _also(look: Callable[[], None], stop: Stop) -> Stop:
     return asked
 
 
-def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device) -> Engine:
+def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device, watch: Stopwatch | None) -> Engine:
     if cohort.accepts(specs[0]):
-        return cohort.Cohort(specs, dataset, device=device)
+        return cohort.Cohort(specs, dataset, device=device, watch=watch)
     (spec,) = specs
-    return Trainer(spec, dataset, device=device)
+    return Trainer(spec, dataset, device=device, compile=_compiles(spec), watch=watch)
+
+
+def _compiles(spec: RunSpec) -> bool:
+    preset = spec.preset
+    if preset.compile == "auto":
+        # What counts operations brings a compiler along, which a run that does not ask for one does without.
+        from lossbench import costs
+
+        return costs.estimate(preset).flops * preset.epochs >= REPAYS_COMPILING
+    return preset.compile == "on"
+
+
+def _compilation(engine: Engine | None) -> dict[str, Any]:
+    """Whether what trains is compiled, and why not where it was to be."""
+    if not isinstance(engine, Trainer):
+        return {}
+    return {"compiled": engine.compiled, "uncompiled": engine.uncompiled}
 
 
 def _label_noise(dataset: Dataset) -> dict[str, Any]:

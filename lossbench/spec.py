@@ -191,6 +191,8 @@ class Preset:
     optimizer: OptimizerSpec
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
+    compile: Literal["off", "auto", "on"] = "off"
+    """Whether training passes are compiled; `auto` where the training is long enough to repay it."""
     keep_predictions: tuple[Annotated[int, Ge(1)], ...] = field(default=(), metadata=_DOCUMENTATION)
     """Epochs after which the predictions of the test rows are kept, beside those of the last."""
     metric: MetricRule = field(default=MetricRule(), metadata=_DOCUMENTATION)

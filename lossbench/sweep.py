@@ -13,7 +13,18 @@ from lossbench.executors import Executor, Group
 from lossbench.spec import NUMBERS_VERSION, DataSpec, LossRef, ModelSpec, Preset, RunSpec, parse_assignment
 from lossbench.store.queries import Cell, RunDetail
 
-__all__ = ["Planned", "Request", "carry_out", "cells", "expand", "parse_seeds", "plan", "plan_again", "request"]
+__all__ = [
+    "Planned",
+    "Request",
+    "carry_out",
+    "cells",
+    "expand",
+    "grouped",
+    "parse_seeds",
+    "plan",
+    "plan_again",
+    "request",
+]
 
 _SUITE = "suite:"
 
@@ -164,19 +175,24 @@ def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[],
     """
     if not planned:
         return
+    groups = grouped(planned, executor.workers)
+    yield from executor.run(_longest_first(groups) if executor.workers > 1 else groups, stop)
+
+
+def grouped(planned: Sequence[Planned], workers: int) -> list[Group]:
+    """The cells that train as one program each, none of them so large that a worker would have nothing to do."""
     # Imported here because it brings torch, which planning does without.
     from lossbench import cohort
 
-    share = max(1, -(-len(planned) // executor.workers))
+    share = max(1, -(-len(planned) // workers))
     cohorts = cohort.plan([each.spec for each in planned], largest=min(share, cohort.LARGEST))
-    groups = [
+    return [
         Group(
             cells=tuple(planned[place].spec for place in places),
             run_ids=tuple(planned[place].run_id if planned[place].action == "resume" else None for place in places),
         )
         for places in cohorts
     ]
-    yield from executor.run(_longest_first(groups) if executor.workers > 1 else groups, stop)
 
 
 def _longest_first(groups: list[Group]) -> list[Group]:

@@ -17,6 +17,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from lossbench import data, devices, metrics, models, schedules
+from lossbench.compiling import Pass, compiled
 from lossbench.data import Dataset
 from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
@@ -24,11 +25,15 @@ from lossbench.objective import Objective
 from lossbench.randomness import seed_for
 from lossbench.schedules import Clock
 from lossbench.spec import OptimizerSpec, RunSpec
+from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Trainer"]
 
 EVALUATION_BATCH = {"cpu": 128, "cuda": 2000}
 """Rows per evaluation batch: few enough for the caches of a processor, many enough to fill a GPU."""
+
+NARROWEST = 16
+"""Input channels from which oneDNN's strided 1x1 convolutions are safe with channels last."""
 
 _HELD_OUT: tuple[Literal["val", "test"], ...] = ("val", "test")
 
@@ -38,7 +43,16 @@ PerSample = Callable[[Tensor, Tensor], Tensor]
 class Trainer:
     """A network in training. `epoch` counts finished epochs; `diverged` names the reason when training broke down."""
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, *, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        *,
+        device: torch.device | str,
+        compile: bool = False,
+        watch: Stopwatch | None = None,
+    ) -> None:
+        """With `compile`, training passes over full batches are compiled code; `uncompiled` says why they are not."""
         preset = spec.preset
         self.spec = spec
         self.device = torch.device(device)
@@ -47,6 +61,8 @@ class Trainer:
         self.diverged: dict[int, str] = {}
         self._layout = torch.channels_last if preset.channels_last else torch.contiguous_format
         self.model = models.build(preset.model, dataset.shape, dataset.classes, seed=spec.seed)
+        if preset.channels_last:
+            _check_layout(self.model, self.device)
         self.model.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
         _refuse_single_rows(self.model, len(dataset.train), spec)
         self.objective = Objective(spec.loss, target=dataset.train.target, classes=dataset.classes).to(self.device)
@@ -57,6 +73,11 @@ class Trainer:
         ]
         self._schedule = schedules.parse(preset.optimizer.schedule)
         self._redrawn = {"best": -math.inf, "factor": 1.0}
+        self._watch = watch or Stopwatch()
+        self._compiled: Pass | None = None
+        self.uncompiled = ""
+        if compile:
+            self._compiled, self.uncompiled = compiled(self.model, self._example(), self._autocast)
         self._last_weight = [each for each in self.model.modules() if isinstance(each, nn.Linear)][-1].weight
 
     def state(self) -> dict[str, Any]:
@@ -65,6 +86,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "compiled": self.compiled,
         }
         if self.spec.preset.optimizer.redraw:
             member["redrawn"] = dict(self._redrawn)
@@ -79,6 +101,8 @@ class Trainer:
         for optimizer, saved in zip(self._optimizers, member["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self._redrawn = member.get("redrawn", self._redrawn)
+        if not member.get("compiled"):
+            self._compiled = None  # what was computed without goes on without, for the same numbers
 
     def epochs(self, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[int, EpochMetrics]]:
         """Train to the end, one record per finished epoch, as the only member 0.
@@ -101,6 +125,11 @@ class Trainer:
     def predictions(self) -> dict[int, dict[str, list[Any]]]:
         """What the network now says of every test row, as columns of `PredictionsKept`."""
         return {0: metrics.predictions(self._logits("test"), self.dataset.test.target)}
+
+    @property
+    def compiled(self) -> bool:
+        """Whether training passes are compiled code."""
+        return self._compiled is not None
 
     @property
     def _clock(self) -> Clock:
@@ -136,7 +165,7 @@ class Trainer:
         with self._dropout_stream(clock.epoch):
             address = {"seed": self.spec.seed, "epoch": clock.epoch}
             batches = data.batches(self.dataset, preset.data, preset.batch_size, **address, device=self.device)
-            for number, (inputs, target) in enumerate(batches):
+            for number, (inputs, target) in enumerate(self._watch.each("data", batches)):
                 if stop():
                     return None
                 mixture = data.mix(inputs, target, preset.data, **address, batch=number)
@@ -156,13 +185,14 @@ class Trainer:
             "train/gnorm_last": gnorm_last / count,
             "train/wnorm_all": get_total_norm([weight.detach() for weight in self._weights]),
         }
-        for split in _HELD_OUT:
-            held_out = self.dataset.split(split)
-            if held_out is not None:
-                evaluated = metrics.evaluate(self._logits(split), held_out.target)
-                measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
-        # The one transfer of the epoch, and the one moment that waits for the device.
-        numbers = torch.stack([value.double() for value in measured.values()]).tolist()
+        with self._watch.phase("evaluation"):
+            for split in _HELD_OUT:
+                held_out = self.dataset.split(split)
+                if held_out is not None:
+                    evaluated = metrics.evaluate(self._logits(split), held_out.target)
+                    measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
+            # The one transfer of the epoch, and the one moment that waits for the device.
+            numbers = torch.stack([value.double() for value in measured.values()]).tolist()
         return {
             **dict(zip(measured, numbers, strict=True)),
             "train/lr": lr,
@@ -182,13 +212,18 @@ class Trainer:
         objective = norm_all = norm_last = torch.zeros((), dtype=torch.float64, device=self.device)
         seen: Tensor | None = None
         for step, optimizer in zip(steps, self._optimizers, strict=True):
-            logits = self._forward(inputs)
-            losses = step(logits, target)
-            optimizer.zero_grad()
-            losses.mean().backward()  # type: ignore[no-untyped-call]
-            norm_all = norm_all + get_total_norm([weight.grad for weight in self._weights if weight.grad is not None])
-            norm_last = norm_last + torch.linalg.vector_norm(self._last_weight.grad)
-            optimizer.step()
+            with self._watch.phase("forward"):
+                logits = self._forward(inputs)
+            with self._watch.phase("loss"):
+                losses = step(logits, target)
+            with self._watch.phase("backward"):
+                optimizer.zero_grad()
+                losses.mean().backward()  # type: ignore[no-untyped-call]
+            with self._watch.phase("optimiser"):
+                gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+                norm_all = norm_all + get_total_norm(gradients)
+                norm_last = norm_last + torch.linalg.vector_norm(self._last_weight.grad)
+                optimizer.step()
             objective = objective + losses.detach().sum(dtype=torch.float64)
             seen = logits.detach().float() if seen is None else seen
         assert seen is not None
@@ -198,9 +233,18 @@ class Trainer:
     def _forward(self, inputs: Tensor) -> Tensor:
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self._layout)
+        # Shorter batches and evaluation go without: each shape would be compiled for itself.
+        fast = self._compiled if self.model.training and len(inputs) == self.spec.preset.batch_size else None
         with self._autocast():
-            logits: Tensor = self.model(inputs)
+            logits: Tensor = (fast or self.model)(inputs)
         return logits
+
+    def _example(self) -> Tensor:
+        """A batch as training sees it, in shape and layout."""
+        preset = self.spec.preset
+        each = data.batches(self.dataset, preset.data, preset.batch_size, seed=0, epoch=0, device=self.device)
+        inputs, _ = next(each)
+        return inputs.contiguous(memory_format=self._layout) if inputs.ndim == 4 else inputs
 
     @torch.inference_mode()
     def _logits(self, split: Literal["val", "test"]) -> Tensor:
@@ -235,6 +279,22 @@ def _refuse_single_rows(model: nn.Module, rows: int, spec: RunSpec) -> None:
             f"{which} would have one row, which the batch normalisation of model {spec.preset.model.name} cannot take: "
             f"{rows} training rows, batch_size={size}; take another batch_size, or a data.limit one row away"
         )
+
+
+def _check_layout(model: nn.Module, device: torch.device) -> None:
+    """
+    Raises:
+        UsageError: the backward pass would write past its memory: oneDNN does so for strided 1x1 convolutions of few
+            channels that come last (oneDNN issue 6035).
+    """
+    for each in model.modules() if device.type == "cpu" else ():
+        if not isinstance(each, nn.Conv2d) or each.kernel_size != (1, 1) or max(each.stride) == 1:
+            continue
+        if each.in_channels < NARROWEST:
+            raise UsageError(
+                f"channels_last=true crashes on the CPU with a strided 1x1 convolution of {each.in_channels} channels, "
+                f"fewer than {NARROWEST}; use channels_last=false"
+            )
 
 
 def _optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> Optimizer:

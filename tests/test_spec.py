@@ -105,6 +105,7 @@ def test_every_other_field_changes_the_key() -> None:
         "optimizer": OptimizerSpec(name="sgd", lr=0.2, momentum=0.9),
         "precision": "bf16",
         "channels_last": True,
+        "compile": "on",
         "name": "toy2",
     }
     undocumented = {entry.name for entry in dataclasses.fields(Preset) if not entry.metadata.get("documentation")}

@@ -16,7 +16,7 @@ from lossbench.measures import MEASURES
 from lossbench.randomness import seed_for
 from lossbench.schedules import Clock
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
-from lossbench.trainer import Trainer
+from lossbench.trainer import Trainer, _check_layout
 
 IMAGES = DataSpec(name="synthetic-images", validation=0.2, limit=60, normalize="channel", flip=True, crop_padding=1)
 SGD = OptimizerSpec(name="sgd", lr=0.05, momentum=0.9, weight_decay=1e-3, schedule="step(2,0.5)")
@@ -304,3 +304,12 @@ def test_a_batch_of_one_row_is_refused_where_features_are_normalised_over_rows(i
             asked, preset=dataclasses.replace(asked.preset, optimizer=dataclasses.replace(SGD, schedule="1"))
         )
         assert len(list(Trainer(asked, few, device="cpu").epochs())) == 1
+
+
+def test_a_layout_that_crashes_is_refused_before_it_does():
+    narrow = torch.nn.Sequential(torch.nn.Conv2d(8, 16, 1, stride=2))
+    with pytest.raises(UsageError, match="8 channels, fewer than 16"):
+        _check_layout(narrow, torch.device("cpu"))
+    _check_layout(narrow, torch.device("cuda"))
+    for sound in (torch.nn.Conv2d(16, 32, 1, stride=2), torch.nn.Conv2d(8, 16, 1), torch.nn.Conv2d(8, 16, 3, stride=2)):
+        _check_layout(sound, torch.device("cpu"))

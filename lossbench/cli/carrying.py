@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
-from lossbench.cli.placing import executor_for
+from lossbench.cli.placing import best_executor, executor_for
 from lossbench.cli.preparing import prepare
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
@@ -18,6 +18,7 @@ from lossbench.home import find_home
 
 if TYPE_CHECKING:
     from lossbench.executors import Settings
+    from lossbench.stopwatch import Stopwatch
     from lossbench.store import Store
     from lossbench.sweep import Planned
 
@@ -40,14 +41,19 @@ class Trained:
 
 
 def carry(
-    planning: "Callable[[Store], Sequence[Planned]]", how: How, where: Where, seconds: float | None = None
+    planning: "Callable[[Store], Sequence[Planned]]",
+    how: How,
+    where: Where,
+    seconds: float | None = None,
+    *,
+    watch: "Stopwatch | None" = None,
 ) -> Trained:
     """Train what is planned in sight of the store, for so many seconds at most."""
     from lossbench.losses import cautions
     from lossbench.store import Store, try_ingest
     from lossbench.sweep import carry_out
 
-    chosen = settings(how)
+    chosen = replace(settings(how), watch=watch)
     place = chosen.home
     executor = executor_for(where, how, chosen)
     with Store.open(place) as store:
@@ -61,6 +67,8 @@ def carry(
         note(text)
     if where.address is None:  # the machines of a cluster have data folders of their own
         prepare([each.spec.preset.data for each in todo], chosen.data_folder, plain=how.plain)
+    if where.jobs == "auto":
+        executor = best_executor(todo, chosen)
     begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
     with stop_on_signals(seconds) as stop, follow(len(todo), stop, plain=how.plain) as show_event:
@@ -70,6 +78,8 @@ def carry(
             match event:
                 case RunStarted():
                     begun[event.run_id] = event.key
+                    if reason := event.provenance.get("uncompiled"):
+                        note(f"run {event.run_id} trains uncompiled, since compiling failed: {reason}")
                 case RunEnded():
                     statuses[event.status] += 1
                 case EpochDone() if time.monotonic() >= ingest_at:

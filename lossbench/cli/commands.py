@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import Again, How, Where, arguments
+from lossbench.cli.placing import workers_of
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import UsageError
 from lossbench.home import find_home
@@ -58,6 +59,8 @@ def submit_commands(planning: Planning, line: Line, how: How, where: Where, seco
     Raises:
         UsageError: options that do not go together, the extra is not installed, or there is no SLURM.
     """
+    if where.jobs == "auto":
+        raise UsageError("--jobs auto measures on this machine, and SLURM chooses others; name a number")
     if where.gpus is not None or where.address is not None:
         raise UsageError("SLURM decides which GPUs a job gets: --slurm gpus_per_node=1; leave out --gpus and --address")
     try:
@@ -67,7 +70,8 @@ def submit_commands(planning: Planning, line: Line, how: How, where: Where, seco
             "--engine slurm needs an extra that is not installed: pip install 'lossbench[slurm]'"
         ) from None
     limits = [f"time={math.ceil(seconds / 60)}"] if seconds else []
-    parallel = [f"array_parallelism={where.jobs}"] if where.jobs > 1 else []
+    workers = workers_of(where)
+    parallel = [f"array_parallelism={workers}"] if workers > 1 else []
     place = find_home(how.home)
     made = executor(place.root / "slurm" / "%j", [*limits, *parallel, *(where.slurm or ())])
     elements = [[sys.executable, "-m", "lossbench", *words] for _, words in _commands(planning, line, how)]

@@ -19,7 +19,7 @@ __all__ = ["Again", "How", "Where", "arguments", "takes_sets"]
 class Where:
     """Where cells run."""
 
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes.")] = 1
+    jobs: Annotated[str, typer.Option("--jobs", "-j", metavar="N|auto", help="Worker processes; auto measures.")] = "1"
     gpus: Annotated[
         str | None,
         typer.Option("--gpus", metavar="LIST", help="Work on these GPUs, such as 0,1,3.", show_default=False),

@@ -1,19 +1,26 @@
 """From the options of where cells run to the executor that runs them."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
+from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
     from lossbench.executors import Executor, Settings
+    from lossbench.sweep import Planned
 
-__all__ = ["executor_for"]
+__all__ = ["best_executor", "executor_for", "workers_of"]
+
+WORKER_MIB = 300
+"""What a worker process keeps to itself once PyTorch is loaded; the libraries are shared."""
 
 
 def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
-    """The executor that was asked for.
+    """The executor that was asked for; one for a single process where the number is yet to be chosen.
 
     Raises:
         UsageError: options that do not go together, or a place that is not there.
@@ -28,11 +35,13 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
         return _ray(where, how, settings)
     if where.address is not None:
         raise UsageError(f"--address {where.address} is that of a Ray cluster; add --engine ray")
+    workers = workers_of(where)
+    _refuse_more_than_memory(workers)
     if where.gpus is None:
         if where.jobs_per_gpu > 1:
             raise UsageError("--jobs-per-gpu says how many cells share each GPU; name the GPUs too: --gpus 0,1")
-        return Pool(settings, workers=where.jobs) if where.jobs > 1 else Inline(settings)
-    if where.jobs > 1:
+        return Pool(settings, workers=workers) if workers > 1 else Inline(settings)
+    if where.jobs != "1":
         raise UsageError("--jobs and --gpus both say how many workers there are; give --gpus and --jobs-per-gpu")
     if settings.device not in ("auto", "cuda"):
         raise UsageError(f"--device {settings.device} and --gpus {where.gpus} do not go together; leave one out")
@@ -41,10 +50,61 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
 
 
 def _ray(where: Where, how: How, settings: "Settings") -> "Executor":
-    if where.gpus is not None or where.jobs > 1:
+    if where.gpus is not None or where.jobs != "1":
         raise UsageError("Ray decides how many cells run where; leave out --gpus and --jobs")
     try:
         from lossbench.executors.ray import Ray
     except ModuleNotFoundError:
         raise UsageError("--engine ray needs an extra that is not installed: pip install 'lossbench[ray]'") from None
     return Ray(settings, address=where.address, data_dir=how.data_dir, cells_per_gpu=where.jobs_per_gpu)
+
+
+def best_executor(todo: "Sequence[Planned]", settings: "Settings") -> "Executor":
+    """The executor with as many processes as train the first cells fastest, which is said."""
+    from lossbench.executors import Inline, Pool, trial
+    from lossbench.memory import available_mib
+    from lossbench.sweep import grouped
+
+    free = available_mib()
+    fit = len(todo) if free is None else max(1, int(free // WORKER_MIB))
+    tried = [
+        (each, groups)
+        for each in trial.arrangements(len(os.sched_getaffinity(0)), most=min(len(todo), fit))
+        if len(groups := grouped(todo, each.processes)) >= each.processes
+    ]
+    if len(tried) < 2:
+        return Inline(settings)
+    rates = {each: trial.measure(each, groups, settings) for each, groups in tried}
+    chosen = max(rates, key=lambda each: rates[each])
+    alone = next(iter(rates))
+    others = ", ".join(f"{each} reach {rate / rates[alone]:.2f}" for each, rate in rates.items() if each != alone)
+    note(f"{chosen}, from the first cells: against {alone}, {others}")
+    return Pool(settings, workers=chosen.processes) if chosen.processes > 1 else Inline(settings)
+
+
+def workers_of(where: Where) -> int:
+    """How many processes are asked for; one where the number is yet to be chosen.
+
+    Raises:
+        UsageError: the text is neither a number from 1 on nor auto.
+    """
+    if where.jobs == "auto":
+        return 1
+    if not where.jobs.isdecimal() or not int(where.jobs):
+        raise UsageError(f"--jobs {where.jobs}: write a number from 1 on, or auto")
+    return int(where.jobs)
+
+
+def _refuse_more_than_memory(jobs: int) -> None:
+    """
+    Raises:
+        UsageError: so many worker processes cannot be in memory together, whatever they train.
+    """
+    from lossbench.memory import available_mib
+
+    free = available_mib()
+    if free is not None and jobs > 1 and jobs * WORKER_MIB > free:
+        raise UsageError(
+            f"{jobs} jobs need {jobs * WORKER_MIB / 1024:,.1f} GiB of memory before they train anything, and "
+            f"{free / 1024:,.1f} GiB are free; at most {max(1, int(free // WORKER_MIB))} fit"
+        )

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import SetOption, app
+from lossbench.cli.numerics import Numerics
 from lossbench.cli.options import Again, How, Where, takes_sets
+from lossbench.cli.profiling import profiled
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
 
@@ -24,7 +26,9 @@ def run(
     overrides: SetOption = None,
     *,
     again: Again,
+    numerics: Numerics,
     how: How,
+    profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
 ) -> None:
     """Train one preset with one loss and one seed, and print the run's id.
 
@@ -40,11 +44,18 @@ def run(
     from lossbench import losses, presets
     from lossbench.sweep import cells
 
+    if again.resume and profile:
+        raise UsageError("--profile measures a run from its start; name a preset instead of --resume")
+    if again.resume and numerics.overrides():
+        raise UsageError("--resume goes on with a run as it was asked for; leave --precision and --compile out")
     if again.resume:
         planning = resuming(again.resume)
     elif preset is None:
         raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
     else:
-        wanted = cells([presets.load(preset, overrides or ())], [losses.resolve(loss)], [seed])
-        planning = cells_of(wanted, again)
+        recipe = presets.load(preset, [*(overrides or ()), *numerics.overrides()])
+        planning = cells_of(cells([recipe], [losses.resolve(loss)], [seed]), again)
+        if profile:
+            with profiled(recipe, how) as watch:
+                train(planning, how, Where(), watch=watch)
     train(planning, how, Where())

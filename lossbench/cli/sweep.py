@@ -9,6 +9,7 @@ import typer
 from lossbench.cli.app import FormatOption, SetOption, app
 from lossbench.cli.commands import asked_for, list_commands, resumed, submit_commands
 from lossbench.cli.deciding import Until, sweep_until
+from lossbench.cli.numerics import Numerics
 from lossbench.cli.options import Again, How, Where, takes_sets
 from lossbench.cli.training import cells_of, parse_duration, resuming, train
 from lossbench.errors import UsageError
@@ -57,6 +58,7 @@ def sweep(
     until: Until,
     where: Where,
     again: Again,
+    numerics: Numerics,
     how: How,
     emit_commands: Annotated[
         bool,
@@ -84,6 +86,8 @@ def sweep(
 
     until.refuse_stray()
     line: Callable[[Planned], Sequence[str]]
+    if again.resume and numerics.overrides():
+        raise UsageError("--resume goes on with a run as it was asked for; leave --precision and --compile out")
     if again.resume:
         line = resumed
         planning = resuming(again.resume)
@@ -91,7 +95,7 @@ def sweep(
         raise UsageError("name presets (see `lossbench presets`), or runs to go on with: --resume RUN")
     else:
         asked = request(presets, losses or (), seeds, grid or ())
-        experiments = expand(asked.presets, overrides or (), asked.grid)
+        experiments = expand(asked.presets, [*(overrides or ()), *numerics.overrides()], asked.grid)
         if until.until:
             if seeds or emit_commands:
                 raise UsageError("--until decided chooses the seeds as it goes; leave out --seeds and --emit-commands")

@@ -17,6 +17,7 @@ from lossbench.home import find_home
 from lossbench.spec import RunSpec
 
 if TYPE_CHECKING:
+    from lossbench.stopwatch import Stopwatch
     from lossbench.store import Store
     from lossbench.sweep import Planned
 
@@ -28,6 +29,8 @@ def train(
     how: How,
     where: Where,
     format: Format = "table",
+    *,
+    watch: "Stopwatch | None" = None,
 ) -> None:
     """Train what is planned in sight of the store; print the run ids and leave with the exit code of them all."""
     from lossbench.store import Store
@@ -39,7 +42,7 @@ def train(
                 note(text)
             show_plan(planning(store), format)
         return
-    trained = carry(planning, how, where, parse_duration(how.max_time))
+    trained = carry(planning, how, where, parse_duration(how.max_time), watch=watch)
     for run_id in trained.runs.values():
         emit(run_id)
     raise typer.Exit(trained.exit_code)

@@ -19,6 +19,7 @@ from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
 from lossbench.schedules import Clock
 from lossbench.spec import RunSpec
+from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Cohort"]
 
@@ -45,6 +46,7 @@ class Cohort:
         *,
         device: torch.device | str,
         dtype: torch.dtype = torch.float32,
+        watch: Stopwatch | None = None,
     ) -> None:
         """All specs must agree as `plan` requires; float64 as `dtype` is for checks of the arithmetic.
 
@@ -60,6 +62,7 @@ class Cohort:
         self.dataset = dataset.to(self.device)
         self.epoch = 0
         self.diverged: dict[int, str] = {}
+        self._watch = watch or Stopwatch()
         preset = self.specs[0].preset
         self._preset = preset
         self._held_out = {
@@ -130,18 +133,20 @@ class Cohort:
         devices.begin_peak(self.device)
         for part, program in zip(self._parts, self._programs, strict=True):
             began = time.perf_counter()
-            measured = program.train(clock, stop)
+            with self._watch.phase("training"):
+                measured = program.train(clock, stop)
             if measured is None:
                 return None
             devices.wait(self.device)
             trained = (time.perf_counter() - began) / len(part)
-            for split, inputs in self._held_out.items():
-                held_out = self.dataset.split(split)
-                assert held_out is not None
-                evaluated = _evaluate(program.logits(inputs), held_out.target)
-                measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
-            # The one transfer of the epoch, and the one moment that waits for the device.
-            numbers = torch.stack([value.double() for value in measured.values()], 1).tolist()
+            with self._watch.phase("evaluation"):
+                for split, inputs in self._held_out.items():
+                    held_out = self.dataset.split(split)
+                    assert held_out is not None
+                    evaluated = _evaluate(program.logits(inputs), held_out.target)
+                    measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
+                # The one transfer of the epoch, and the one moment that waits for the device.
+                numbers = torch.stack([value.double() for value in measured.values()], 1).tolist()
             # The runs of a program share its time equally, so that seconds add up to what was spent.
             seconds = (time.perf_counter() - began) / len(part)
             for place, member in enumerate(part):

@@ -27,6 +27,7 @@ def accepts(spec: RunSpec) -> bool:
         and preset.optimizer.name == "sgd"
         and not preset.optimizer.redraw
         and preset.precision == "fp32"
+        and preset.compile != "on"
         and not preset.data.augmented
     )
 

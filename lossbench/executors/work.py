@@ -9,6 +9,7 @@ from lossbench.errors import LossbenchError
 from lossbench.events import Event
 from lossbench.home import Home, Keep
 from lossbench.spec import RunSpec
+from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "train"]
 
@@ -34,6 +35,8 @@ class Settings:
     threads: int | None = None
     """CPU threads per process; None leaves it to the executor and the size of the network."""
     keep: Keep = "none"
+    watch: Stopwatch | None = None
+    """Told where the time goes, by an executor that trains in this process."""
 
 
 class Executor(Protocol):
@@ -86,4 +89,5 @@ def train(group: Group, settings: Settings, stop: Stop, owner: Mapping[str, Any]
         threads=settings.threads,
         keep=settings.keep,
         owner=owner or {},
+        watch=settings.watch,
     )
