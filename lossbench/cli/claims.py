@@ -6,7 +6,9 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.cli.options import Again, How, Where
 from lossbench.errors import UsageError
+from lossbench.spec import RunSpec
 
 claims_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 app.add_typer(claims_app, name="claims")
@@ -54,18 +56,24 @@ def show_claims(name: PaperArgument, home: HomeOption = None, format: FormatOpti
 
 @claims_app.command("run")
 def run_claims(name: PaperArgument, home: HomeOption = None, format: FormatOption = "table") -> None:
-    """Plan the sweeps that test a paper's claims, and name the commands that carry them out.
+    """Plan what tests a paper's claims, and name the commands that carry it out.
 
     \b
     Examples:
       lossbench claims run 2501.13709
     """
-    from lossbench.cli.sweep import sweep
+    from lossbench.cli.training import cells_of, train
     from lossbench.compare.claims import paper
+    from lossbench.losses import resolve
+    from lossbench.sweep import cells, expand, parse_seeds, request
 
     suites = paper(name).suites
     if not suites:
         raise UsageError(f"no suite tests the claims of {name}")
+    wanted: dict[RunSpec, None] = {}
     for suite in suites:
-        terminal.note(f"`lossbench sweep suite:{suite}` carries out this plan")
-        sweep([f"suite:{suite}"], dry_run=True, home=home, format=format)
+        terminal.note(f"`lossbench sweep suite:{suite}` trains its part of this plan")
+        asked = request([f"suite:{suite}"], (), None, ())
+        losses = [resolve(text) for text in asked.losses]
+        wanted |= dict.fromkeys(cells(expand(asked.presets, (), asked.grid), losses, parse_seeds(asked.seeds)))
+    train(cells_of([*wanted], Again()), How(dry_run=True, home=home), Where(), format)

@@ -175,17 +175,17 @@ def _nothing(store: Store, selection: Selection) -> NothingFound:
     presets = queries.known(store, "preset")
     strange = [each for each in selection.presets if not any(fnmatchcase(preset, each) for preset in presets)]
     if presets and strange:
-        return NothingFound(f"no run of {unknown('preset', strange[0], presets)}")
+        return NothingFound(f"no runs: {unknown('preset', strange[0], presets)}")
     return NothingFound("no run matches; `lossbench ls` lists what is there")
 
 
 def _candidates(rows: Sequence[RunRow], baseline: str, patterns: Sequence[str]) -> list[RunRow]:
     losses = sorted({row.loss for row in rows})
     if baseline not in losses:
-        raise NothingFound(f"no run of the baseline {unknown('loss', baseline, losses)}")
+        raise NothingFound(f"the baseline has no runs: {unknown('loss', baseline, losses)}")
     for pattern in patterns:
         if not any(fnmatchcase(loss, pattern) for loss in losses):
-            raise NothingFound(str(unknown("loss", pattern, losses)))
+            raise NothingFound(f"no runs: {unknown('loss', pattern, losses)}")
     wanted = {loss for loss in losses if not patterns or any(fnmatchcase(loss, each) for each in patterns)}
     if not wanted - {baseline}:
         raise NothingFound(f"only {baseline} has runs; nothing to compare it with")

@@ -65,7 +65,7 @@ def against_itself(
     selection = Selection(presets=(preset,), losses=(loss,), statuses=("done",))
     rows = queries.runs(store, selection)
     if not rows and (presets := queries.known(store, "preset")) and preset not in presets:
-        raise NothingFound(f"no run of {unknown('preset', preset, presets)}")
+        raise NothingFound(f"no runs: {unknown('preset', preset, presets)}")
     sweep = f"`lossbench sweep {preset} --loss {loss} --seeds {2 * seeds}` makes them"
     recipes = {row.recipe for row in rows}
     if len(recipes) > 1:

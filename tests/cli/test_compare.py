@@ -57,9 +57,9 @@ def test_json_holds_stored_units(bench, lossbench):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("compare", "nowhere"), ExitCode.NOTHING_FOUND, "no run of unknown preset 'nowhere'"),
+        (("compare", "nowhere"), ExitCode.NOTHING_FOUND, "no runs: unknown preset 'nowhere'"),
         (("compare", "--metric", "top1"), ExitCode.USAGE, "did you mean 'top1_acc'"),
-        (("compare", "--baseline", "c"), ExitCode.NOTHING_FOUND, "no run of the baseline"),
+        (("compare", "--baseline", "c"), ExitCode.NOTHING_FOUND, "the baseline has no runs: unknown loss 'c'"),
         (("compare", "--where", "nothing = 1"), ExitCode.USAGE, "--where"),
         (("compare", "--new-test-set"), ExitCode.NOTHING_FOUND, "kept its predictions"),
         (("power", "--delta", "0"), ExitCode.USAGE, "above 0"),
@@ -86,6 +86,16 @@ def test_explain_and_new_commands_print(bench, lossbench):
         (("aa", "toy", "--seeds", "5"), "Chance alone makes differences"),
     ):
         assert expected in lossbench(*arguments).out
+
+
+@pytest.mark.parametrize("paper", ["2501.13709", "2507.10574"])
+def test_the_plan_that_tests_a_paper_is_one_table(lossbench, paper):
+    ended = lossbench("claims", "run", paper, "--format", "json")
+    planned = json.loads(ended.out)["rows"]
+    assert ended.code == 0
+    assert {each["action"] for each in planned} == {"start"}
+    assert len({each["key"] for each in planned}) == len(planned) > 0
+    assert "`lossbench sweep suite:" in ended.err
 
 
 def test_a_grid_is_compared_at_each_loss_own_best_and_beside_the_published_figures(bench, lossbench):

@@ -172,7 +172,7 @@ def test_presets_are_kept_apart_and_pooled(bench):
     [
         (lambda b: None, {}, NothingFound, "no run matches"),
         (lambda b: b.arm("ce", BASE), {}, NothingFound, "only ce has runs"),
-        (lambda b: b.arm("adaptive", BASE), {}, NothingFound, "no run of the baseline unknown loss 'ce'"),
+        (lambda b: b.arm("adaptive", BASE), {}, NothingFound, "the baseline has no runs: unknown loss 'ce'"),
         (both, {"metric": "nll"}, NothingFound, "no run stored test/nll"),
         (both, {"metric": "top1"}, UsageError, "did you mean 'top1_acc'"),
         (both, {"at": "mean:2-9"}, UsageError, "beyond the 3 epochs"),
