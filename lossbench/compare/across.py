@@ -110,6 +110,7 @@ def ranking(panels: Sequence[Panel]) -> Ranking | None:
     errors, accuracies = _costs(values, measure)
     return Ranking(
         losses=tuple(losses),
+        left_out=tuple(sorted({arm.loss for panel in panels for arm in panel.arms} - set(losses))),
         presets=len(panels),
         means=tuple(values.mean(axis=0).tolist()),
         mean_ranks=tuple(mean_ranks.tolist()),

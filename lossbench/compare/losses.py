@@ -20,7 +20,7 @@ from lossbench.stats.multiplicity import Correction
 from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import Final, RunRow
 
-__all__ = ["DEFAULT_MIN_EFFECT", "compare_losses"]
+__all__ = ["DEFAULT_MIN_EFFECT", "compare_losses", "nothing"]
 
 DEFAULT_MIN_EFFECT = 0.002
 """For metrics that are fractions: 0.2 points, about half of the usual spread between seeds on CIFAR-100."""
@@ -67,7 +67,7 @@ def compare_losses(
         raise UsageError(f"alpha is {alpha}; it must lie between 0 and 0.5")
     everything = queries.runs(store, replace(selection, losses=()))
     if not everything:
-        raise _nothing(store, selection)
+        raise nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
     judge = _Judge(
         ask=Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={}),
@@ -171,7 +171,8 @@ class _Judge:
         return found if found is None or found.alpha == self.alpha else planned(found.looks, self.alpha)
 
 
-def _nothing(store: Store, selection: Selection) -> NothingFound:
+def nothing(store: Store, selection: Selection) -> NothingFound:
+    """The error for a selection without runs, with the nearest preset where one is meant that has none."""
     presets = queries.known(store, "preset")
     strange = [each for each in selection.presets if not any(fnmatchcase(preset, each) for preset in presets)]
     if presets and strange:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbench.compare.losses import compare_losses
+from lossbench.compare.losses import compare_losses, nothing
 from lossbench.compare.values import Panel
 from lossbench.errors import NothingFound, UsageError
 from lossbench.measures import Measure, measure
@@ -88,9 +88,11 @@ def stored_spread(
     """The spread of the selected runs: pooled over all losses, or from the only loss there is.
 
     Raises:
-        NothingFound: no loss has two runs.
+        NothingFound: no run matches, or no loss has two that differ.
     """
     rows = queries.runs(store, selection)
+    if not rows and selection.presets:
+        raise nothing(store, selection)
     if len({row.loss for row in rows}) > 1:
         panels = compare_losses(store, selection, baseline=baseline, metric=metric, at=at).panels
         pooled = _pooled(panels)

@@ -169,9 +169,11 @@ class Across:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """All losses over the presets that have all of them: a picture, never a verdict."""
+    """The losses that every preset has, over all presets: a picture, never a verdict."""
 
     losses: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Losses that some preset has no value of."""
     presets: int
     means: tuple[float, ...]
     """Of the metric over the presets."""

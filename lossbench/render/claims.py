@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from lossbench.compare import Contrast
 from lossbench.compare.claims import Claim, Joint, Paper
-from lossbench.render.sentences import amount
+from lossbench.render.sentences import amount, figure
 from lossbench.render.values import Column, Document, Item, Section, Table
 
 __all__ = ["paper_document", "papers_table"]
@@ -50,7 +50,8 @@ def paper_document(paper: Paper, ours: Mapping[tuple[str, str], Contrast]) -> Do
 def _claim(claim: Claim, ours: Mapping[tuple[str, str], Contrast]) -> str:
     gain = amount(claim.measure, claim.gain, signed=True, unit=True)
     runs = f"{claim.n} runs" if claim.n > 1 else "one run, as far as is said"
-    parts = [f"{claim.preset}, {claim.loss}: {gain} {claim.measure.title} over ce from {runs}"]
+    told, base = (figure(claim.measure, each) for each in (claim.value, claim.baseline_value))
+    parts = [f"{claim.preset}, {claim.loss}: {claim.measure.title} {told} against {base} of ce, {gain}, from {runs}"]
     if claim.rows_gained is not None and claim.sampling_se is not None:
         parts.append(
             f"{claim.rows_gained:+.0f} of {claim.test_rows} test rows, where one value has a sampling error of "
@@ -84,7 +85,7 @@ def _measured(claim: Claim, mine: Contrast) -> str:
 
 def _joint(joint: Joint) -> str:
     parts = [
-        f"{joint.loss}: better on {joint.better} of {joint.presets} presets",
+        f"{joint.loss}: ahead on {joint.better} of {joint.presets} presets",
         f"mean gain {100 * joint.mean_gain:+.2f} points",
         f"Wilcoxon p {joint.wilcoxon_p:.2g}",
     ]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from lossbench.compare import Comparison, Panel
+from lossbench.compare import Comparison, Contrast, Panel, Verdict
 from lossbench.compare.testset import RowByRow
 from lossbench.compare.values import listed
 from lossbench.render.contrasts import (
-    across_table,
+    across_tables,
     arms_table,
     difference_tables,
     published_table,
@@ -25,13 +25,13 @@ __all__ = ["comparison_document"]
 
 def comparison_document(value: Comparison, rows: Sequence[RowByRow] = (), *, explain: bool = False) -> Document:
     """The report on a comparison; with `explain`, the formula and source of every number at its end."""
-    verdicts: list[Item] = [Line(across_sentence(each, value.panels[0].measure)) for each in value.across]
+    verdicts: list[Item] = [Line(across_sentence(each, value.panels)) for each in value.across]
     for panel in value.panels:
         verdicts.append(question(panel, value.baseline))
         verdicts += [verdict_line(panel, each) for each in panel.contrasts]
     sections = [Section(heading="Verdict", body=tuple(verdicts))]
     sections += [Section(heading=panel.preset, body=_numbers(panel)) for panel in value.panels]
-    over_presets: list[Item] = [across_table(value)] if value.across else []
+    over_presets: list[Item] = [*across_tables(value)] if value.across else []
     if value.ranking:
         over_presets += [ranking_table(value.ranking, value.panels[0].measure), *_ranking_lines(value)]
         diagram = rank_diagram(value.ranking)
@@ -56,10 +56,15 @@ def _numbers(panel: Panel) -> tuple[Item, ...]:
 
 def _ranking_lines(value: Comparison) -> list[Item]:
     ranking = value.ranking
-    if ranking is None or ranking.friedman is None:
+    if ranking is None:
         return []
+    lines: list[Item] = []
+    if ranking.left_out:
+        lines.append(f"Not ranked, as some preset has no value of them: {', '.join(ranking.left_out)}.")
+    if ranking.friedman is None:
+        return lines
     how = "permutations within presets" if ranking.permuted else "chi-square"
-    lines: list[Item] = [
+    lines.append(
         f"Friedman chi-square {ranking.friedman:.4g}, p {ranking.friedman_p:.4g} by {how}; "
         + (
             f"Iman-Davenport F {ranking.iman_davenport:.4g}, p {ranking.iman_davenport_p:.4g}; "
@@ -67,7 +72,7 @@ def _ranking_lines(value: Comparison) -> list[Item]:
             else ""
         )
         + f"Nemenyi distance {ranking.critical_difference:.4g} mean ranks"
-    ]
+    )
     lines.append("Ranks depend on which losses take part: a picture, not a verdict.")
     return lines
 
@@ -90,6 +95,18 @@ def _looks(panel: Panel) -> list[Item]:
         )
         return [Line(text, tone="warn")]
     return []
+
+
+def _beyond_joint(panel: Panel, contrast: Contrast) -> str | None:
+    """Why a verdict may stand beside a joint interval that holds 0."""
+    decided = contrast.verdict in (Verdict.BETTER, Verdict.WORSE)
+    low, high = contrast.joint_low, contrast.joint_high
+    if not decided or low is None or high is None or not low <= 0 <= high:
+        return None
+    return (
+        f"{panel.preset}: {contrast.candidate.loss} is {contrast.verdict} by its adjusted p; corrected p values see "
+        "more than intervals that hold jointly, so that its joint interval includes 0"
+    )
 
 
 def _budgets(value: Comparison) -> list[Item]:
@@ -126,6 +143,7 @@ def _caveats(value: Comparison) -> tuple[Item, ...]:
                 lines.append(
                     f"{panel.preset}: {each.candidate.loss} leaves out seeds with a value on one side only: {seeds}"
                 )
+        lines += [stepped for each in panel.contrasts if (stepped := _beyond_joint(panel, each))]
         if panel.rules.min_effect is None and panel.rules.judged:
             lines.append(f"{panel.preset}: without --min-effect neither equivalence nor power is judged")
         lines += _looks(panel)

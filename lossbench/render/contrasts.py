@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from lossbench.compare import Arm, Comparison, Contrast, Panel, Ranking
+from lossbench.compare import Across, Arm, Comparison, Contrast, Panel, Ranking
 from lossbench.compare.values import listed
 from lossbench.measures import Measure
 from lossbench.render.values import Column, Table, measure_column
 
 __all__ = [
-    "across_table",
+    "across_tables",
     "arms_table",
     "difference_tables",
     "points",
@@ -102,37 +102,53 @@ def _by_loss(title: str, panel: Panel, first: str, last: str) -> Table:
     )
 
 
-def across_table(value: Comparison) -> Table:
-    """Every candidate over all presets."""
-    measure = value.panels[0].measure
-    columns = (
-        Column(key="loss", title="loss", anchor=True),
-        Column(key="presets", title="presets", kind="integer"),
-        points(measure, "pooled_gain", "pooled gain", signed=True),
-        points(measure, "pooled_low", "from", signed=True),
-        points(measure, "pooled_high", "to", signed=True),
-        Column(key="pooled_p", title="pooled p", kind="pvalue"),
-        Column(key="pooled_p_adjusted", title="pooled p adjusted", kind="pvalue"),
-        points(measure, "tau", "tau"),
-        Column(key="i_squared", title="I^2", kind="number", digits=2),
-        points(measure, "plain_gain", "plain mean gain", signed=True),
-        points(measure, "plain_low", "plain from", signed=True),
-        points(measure, "plain_high", "plain to", signed=True),
-        Column(key="presets_better", title="better on", kind="integer"),
-        Column(key="presets_worse", title="worse on", kind="integer"),
-        Column(key="wilcoxon_p", title="Wilcoxon p", kind="pvalue"),
-        Column(key="wilcoxon_adjusted", title="Wilcoxon p adjusted", kind="pvalue"),
-        Column(key="wilcoxon_floor", title="Wilcoxon p at least", kind="pvalue"),
+def across_tables(value: Comparison) -> tuple[Table, ...]:
+    """Every candidate over all presets: weighted by their errors, and preset by preset, each narrow enough for 80."""
+    panel = value.panels[0]
+    measure = panel.measure
+    unit = points(measure, "gain", "gain").unit
+    size = f"in {unit}" if unit else "in the metric's own unit"
+    level = f"{100 * (1 - panel.rules.alpha):.4g} %"
+    pooled: tuple[tuple[Column, Callable[[Across], object]], ...] = (
+        (Column(key="pooled_presets", title="presets", kind="integer"), lambda each: each.pooled_presets),
+        (points(measure, "pooled_gain", "gain", signed=True), lambda each: each.gain),
+        (points(measure, "pooled_low", "from", signed=True), lambda each: each.low),
+        (points(measure, "pooled_high", "to", signed=True), lambda each: each.high),
+        (Column(key="pooled_p", title="p", kind="pvalue"), lambda each: each.p),
+        (Column(key="pooled_p_adjusted", title="p adj.", kind="pvalue"), lambda each: each.p_adjusted),
+        (points(measure, "tau", "tau"), lambda each: each.tau),
+        (Column(key="i_squared", title="I^2", kind="number", digits=2), lambda each: each.i_squared),
     )
-    rows = tuple(
-        (
-            each.candidate, each.presets, each.gain, each.low, each.high, each.p, each.p_adjusted, each.tau,
-            each.i_squared, each.plain_gain, each.plain_low, each.plain_high, each.presets_better,
-            each.presets_worse, each.wilcoxon_p, each.wilcoxon_adjusted, each.wilcoxon_floor,
+    plain: tuple[tuple[Column, Callable[[Across], object]], ...] = (
+        (points(measure, "plain_gain", "gain", signed=True), lambda each: each.plain_gain),
+        (points(measure, "plain_low", "from", signed=True), lambda each: each.plain_low),
+        (points(measure, "plain_high", "to", signed=True), lambda each: each.plain_high),
+        (Column(key="presets", title="presets", kind="integer"), lambda each: each.presets),
+        (Column(key="presets_better", title="ahead", kind="integer"), lambda each: each.presets_better),
+        (Column(key="presets_worse", title="behind", kind="integer"), lambda each: each.presets_worse),
+    )
+    ranked: tuple[tuple[Column, Callable[[Across], object]], ...] = (
+        (Column(key="wilcoxon_p", title="Wilcoxon p", kind="pvalue"), lambda each: each.wilcoxon_p),
+        (Column(key="wilcoxon_adjusted", title="p adj.", kind="pvalue"), lambda each: each.wilcoxon_adjusted),
+        (Column(key="wilcoxon_floor", title="at least", kind="pvalue"), lambda each: each.wilcoxon_floor),
+    )
+    parts = (
+        (f"presets weighted by their errors (random effects), {size}, with {level} interval", pooled),
+        (f"plain mean over presets, {size}, with {level} interval", plain),
+        ("signed ranks over presets", ranked),
+    )
+    return tuple(
+        Table(
+            name="across",
+            title=title,
+            columns=(
+                Column(key="loss", title="loss", anchor=True),
+                *(replace(column, unit=None) for column, _ in fields),
+            ),
+            rows=tuple((each.candidate, *(get(each) for _, get in fields)) for each in value.across),
         )
-        for each in value.across
-    )  # fmt: skip
-    return Table(name="across", columns=columns, rows=rows)
+        for title, fields in parts
+    )
 
 
 def ranking_table(value: Ranking, measure: Measure) -> Table:

@@ -1,6 +1,7 @@
 """What each number of a comparison is: its formula, and who it comes from."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 
 from lossbench.render.values import Table
 
@@ -28,6 +29,7 @@ FORMULAS = {
     "seeds_needed": "seeds that see the smallest effect that matters with 80 % power at this s_d",
     "seeds_low": "the same at the lower end of the 95 % interval of s_d, s_d sqrt(df / chi2)",
     "seeds_high": "the same at its upper end",
+    "pooled_presets": "presets with 3 runs or more of both losses and an error of their own, which a weight needs",
     "pooled_gain": "random-effects mean of the presets' gains, tau^2 after DerSimonian & Laird 1986",
     "pooled_low": "its interval, t with k - 1 degrees of freedom and the floored error of Hartung & Knapp 2001",
     "pooled_high": "upper end of that interval",
@@ -35,6 +37,7 @@ FORMULAS = {
     "pooled_p_adjusted": "pooled p after --correct over the losses",
     "tau": "standard deviation of the true gains between presets",
     "i_squared": "share of the variation between presets that is not chance (Higgins & Thompson 2002)",
+    "presets": "presets that have both losses",
     "plain_gain": "unweighted mean of the presets' gains",
     "plain_low": "interval of that mean from the spread of the gains between presets, t with k - 1 degrees of freedom",
     "plain_high": "upper end of that interval",
@@ -56,8 +59,26 @@ FORMULAS = {
 }
 """By column key."""
 
+_OF_TABLES = {
+    "diagram": (
+        "Friedman chi-square: whether mean ranks differ more than by chance (Friedman 1937); its p by permutations "
+        "within presets where these are few",
+        "Iman-Davenport F: the same statistic as an F ratio, less conservative (Iman & Davenport 1980)",
+        "Nemenyi distance: q(alpha, k) sqrt(k (k + 1) / 6N) for k losses on N presets (Demsar 2006)",
+    ),
+    "new_test_set": (
+        "new seeds: se^2 = MS_seed / nS, S - 1 degrees of freedom: S other seeds, the same n test rows",
+        "new test set: se^2 = (MS_row + max(0, MS_seed - MS_residual)) / nS (df: Satterthwaite 1946): other rows too",
+        "if errors independent: se^2 = MS_residual / nS: as new test set, if no two runs err together",
+    ),
+}
+"""What stands beside the columns, by the name of the table."""
 
-def formulas(tables: Iterable[Table]) -> tuple[str, ...]:
-    """One line per number that the tables show."""
+
+def formulas(tables: Sequence[Table]) -> tuple[str, ...]:
+    """One line per number that the tables show; the key tells those apart that share a title."""
     titles = {column.key: column.title for table in tables for column in table.columns if column.numeric}
-    return tuple(f"{titles[key]}: {text}" for key, text in FORMULAS.items() if key in titles)
+    shared = Counter(titles.values())
+    names = {key: f"{title} ({key})" if shared[title] > 1 else title for key, title in titles.items()}
+    beside = [line for table in tables for line in _OF_TABLES.get(table.name, ())]
+    return (*(f"{names[key]}: {text}" for key, text in FORMULAS.items() if key in names), *beside)

@@ -1,10 +1,12 @@
 """Verdicts in words that can be quoted: what was asked, the word, the interval, what is missing."""
 
+from collections.abc import Sequence
+
 from lossbench.compare import Across, Contrast, Panel, Verdict
 from lossbench.measures import Measure
 from lossbench.render.values import Line, Tone
 
-__all__ = ["across_sentence", "amount", "question", "verdict_line"]
+__all__ = ["across_sentence", "amount", "figure", "question", "verdict_line"]
 
 _TONES: dict[Verdict | None, Tone] = {
     Verdict.BETTER: "good",
@@ -18,8 +20,15 @@ def amount(measure: Measure, value: float, *, signed: bool = False, unit: bool =
     """A difference of the metric for people: points for fractions, else its own unit."""
     sign = "+" if signed else ""
     if measure.unit == "fraction":
-        return f"{100 * value:{sign}.2f}" + (" points" if unit else "")
+        return f"{100 * value:{sign}z.2f}" + (" points" if unit else "")
     return f"{value:{sign}.4g}" + (f" {measure.shown_unit}" if unit and measure.shown_unit else "")
+
+
+def figure(measure: Measure, value: float) -> str:
+    """A value of the metric for people: percent for fractions, else its own unit."""
+    if measure.unit == "fraction":
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}" + (f" {measure.shown_unit}" if measure.shown_unit else "")
 
 
 def question(panel: Panel, baseline: str) -> str:
@@ -90,9 +99,14 @@ def _evidence(panel: Panel, contrast: Contrast) -> list[str]:
     return [f"{gain} in {runs}"]
 
 
-def across_sentence(across: Across, measure: Measure) -> str:
-    """One loss over all presets."""
-    count = f"better on {across.presets_better} and worse on {across.presets_worse} of {across.presets} presets"
+def across_sentence(across: Across, panels: Sequence[Panel]) -> str:
+    """One loss over all presets, which are judged by one metric."""
+    measure = panels[0].measure
+    count = f"ahead on {across.presets_better} and behind on {across.presets_worse} of {across.presets} presets"
+    if any(panel.at == "best-test" for panel in panels):
+        count += ", epochs PICKED ON THE TEST SET"
+    elif any(panel.exploratory for panel in panels):
+        count += " (exploratory)"
     gain, ends = across.plain_gain, (across.plain_low, across.plain_high)
     # Weights need a spread between seeds on every preset.
     if across.gain is not None and across.pooled_presets == across.presets:

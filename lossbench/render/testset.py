@@ -39,6 +39,15 @@ def row_by_row_section(found: Sequence[RowByRow], alpha: float) -> Section:
         (each.preset, each.candidate, each.seeds[0], each.rows, each.gained, each.lost, each.mcnemar_p)
         for each in found
     )
-    tables = [Table(name="new_test_set", title="top-1 accuracy, both errors", columns=columns, rows=tuple(rows))]
-    tables.append(Table(name="one_pair", title="the first pair of runs", columns=pair_columns, rows=pairs))
+    tables = [
+        Table(
+            name="new_test_set",
+            title="top-1 accuracy at the last epoch, both errors",
+            columns=columns,
+            rows=tuple(rows),
+        )
+    ]
+    tables.append(
+        Table(name="one_pair", title="the first pair of runs, at the last epoch", columns=pair_columns, rows=pairs)
+    )
     return Section(heading="On a new test set", body=tuple(table for table in tables if table.rows))

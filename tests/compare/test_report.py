@@ -73,6 +73,31 @@ def test_caveats(bench, metric):
     assert [each for each in expected if each not in shown] == []
 
 
+def test_losses_that_a_preset_lacks_are_named_beside_the_ranking(bench):
+    for preset in ("one", "two"):
+        bench.arm("ce", BASE, preset=preset)
+        bench.arm("adaptive", ADAPTIVE, preset=preset)
+    bench.arm("focal", ADAPTIVE, preset="two")
+    with Store.open(bench.home) as store:
+        found = compare_losses(store, Selection())
+        picked = compare_losses(store, Selection(), at="best-test")
+    assert (found.ranking.losses, found.ranking.left_out) == (("ce", "adaptive"), ("focal",))
+    assert "Not ranked, as some preset has no value of them: focal." in text(found)
+    assert "ahead on 2 and behind on 0 of 2 presets" in " ".join(text(found).split())
+    assert "2 presets, epochs PICKED ON THE TEST SET" in " ".join(text(picked).split())
+
+
+def test_a_verdict_beside_a_joint_interval_with_0_is_explained(bench):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", [value - 0.02 for value in BASE[:-1]] + [BASE[-1] - 0.021])
+    bench.arm("focal", [value + 0.001 + 0.00045 * (seed - 2) for seed, value in enumerate(BASE)])
+    with Store.open(bench.home) as store:
+        found = compare_losses(store, Selection(), min_effect=0.1)
+    focal = found.panels[0].contrasts[1]
+    assert (focal.verdict, focal.joint_low < 0 < focal.joint_high) == ("better", True)
+    assert "toy: focal is better by its adjusted p" in " ".join(text(found).split())
+
+
 def test_all_formats_hold_the_same_values(comparison):
     document = comparison_document(comparison)
     whole = json.loads(text(comparison, "json", None))
@@ -103,6 +128,7 @@ def test_every_number_is_explained(comparison):
     document = comparison_document(comparison, explain=True)
     tables = [item for section in document.sections for item in section.body if isinstance(item, Table)]
     keys = {column.key for table in tables for column in table.columns if column.numeric}
-    assert keys - FORMULAS.keys() == {"presets"}
+    assert keys - FORMULAS.keys() == set()
     assert document.sections[-1].heading == "Formulas"
-    assert any(line.startswith("g_z: ") for line in document.sections[-1].body)
+    for number in ("g_z: ", "Nemenyi distance: ", "from (pooled_low): "):
+        assert any(line.startswith(number) for line in document.sections[-1].body)
