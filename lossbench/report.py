@@ -3,13 +3,13 @@
 import base64
 import shlex
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from html import escape
 
 from lossbench import charts, plots
-from lossbench.compare import compare_losses
+from lossbench.compare import Comparison, compare_losses
 from lossbench.errors import NotComparable, NothingFound
 from lossbench.plots import Request
 from lossbench.plots.runs import select
@@ -19,14 +19,23 @@ from lossbench.render.html import STYLE, html_sections, html_table
 from lossbench.store import Store, queries
 from lossbench.store.queries import RunRow
 
-__all__ = ["html_report"]
+__all__ = ["Report", "html_report"]
 
 _FIGURES = ("forest", "diff", "curves", "strip", "cd", "calibration", "throughput")
 _ENVIRONMENT = ("lossbench", "git_commit", "git_dirty", "python", "torch", "device", "device_name", "threads", "host")
 
 
-def html_report(store: Store, request: Request, *, at: datetime) -> str:
-    """The page as HTML that refers to nothing outside itself.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The page, and the comparison on it; None where these runs allow none."""
+
+    html: str
+    """Refers to nothing outside itself."""
+    comparison: Comparison | None
+
+
+def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence[str] = ()) -> Report:
+    """Compare the runs of a request, each loss at its own value of the `tuned` fields, and draw them.
 
     Raises:
         NothingFound: no run matches.
@@ -35,10 +44,11 @@ def html_report(store: Store, request: Request, *, at: datetime) -> str:
     rows = select(store, request)
     presets = sorted({row.preset for row in rows})
     title = f"lossbench report: {', '.join(presets)}"
+    comparison, verdicts = _comparison(store, request, tuned)
     body = [
         f"<h1>{escape(title)}</h1>\n",
         f'<p class="dim">{len(rows)} runs of {len(presets)} presets; written {at:%Y-%m-%d %H:%M} UTC</p>\n',
-        *_comparison(store, request),
+        *verdicts,
         "<section>\n<h2>Figures</h2>\n",
         *_figures(store, request),
         "</section>\n<section>\n<h2>Runs</h2>\n",
@@ -52,17 +62,18 @@ def html_report(store: Store, request: Request, *, at: datetime) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
     )
-    return head + "".join(body) + "</body>\n</html>\n"
+    return Report(html=head + "".join(body) + "</body>\n</html>\n", comparison=comparison)
 
 
-def _comparison(store: Store, request: Request) -> Iterator[str]:
+def _comparison(store: Store, request: Request, tuned: Sequence[str]) -> tuple[Comparison | None, list[str]]:
     metric = request.metrics[0] if request.metrics else None
     try:
-        found = compare_losses(store, request.selection, baseline=request.baseline, metric=metric, at=request.at)
+        found = compare_losses(
+            store, request.selection, baseline=request.baseline, metric=metric, at=request.at, tuned=tuned
+        )
     except (NothingFound, NotComparable) as error:
-        yield f'<p class="warn">No verdict: {escape(str(error))}</p>\n'
-    else:
-        yield from html_sections(comparison_document(found))
+        return None, [f'<p class="warn">No verdict: {escape(str(error))}</p>\n']
+    return found, [*html_sections(comparison_document(found))]
 
 
 def _figures(store: Store, request: Request) -> Iterator[str]:

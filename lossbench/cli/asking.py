@@ -13,7 +13,7 @@ from lossbench.errors import UsageError
 if TYPE_CHECKING:
     from lossbench.store import Selection
 
-__all__ = ["Chosen", "Judged", "moment"]
+__all__ = ["Chosen", "Judged", "TunedOption", "moment"]
 
 _DATES = "a date such as 2026-11-21 or 2026-11-21T14:30 (UTC), or an age such as 7d, 12h or 30m"
 
@@ -54,6 +54,18 @@ class Chosen:
             before=None if self.before is None else moment(self.before, now),
             where=self.where,
         )
+
+
+TunedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tuned",
+        metavar="FIELD",
+        help="Compare each loss at the value of this field, such as optimizer.lr or loss.gamma, that is best on "
+        "its validation rows; repeatable.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
-from lossbench.cli.asking import Chosen, Judged
+from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.options import takes_sets
 
@@ -16,16 +16,7 @@ from lossbench.cli.options import takes_sets
 def compare(
     chosen: Chosen,
     judged: Judged,
-    tuned: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tuned",
-            metavar="FIELD",
-            help="Compare each loss at the value of this field, such as optimizer.lr or loss.gamma, that is best on "
-            "its validation rows; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    tuned: TunedOption = None,
     min_effect: Annotated[
         float | None,
         typer.Option(

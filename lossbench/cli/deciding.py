@@ -36,7 +36,7 @@ class Until:
             "--until",
             metavar="decided",
             help="Add seeds until every loss is better, worse or equivalent, looking by a plan that keeps false alarms "
-            "to 5 %; prints the comparison.",
+            "to 5 %; prints the comparison. Ends with 0 also where --max-seeds comes first: ask `compare --check`.",
             show_default=False,
         ),
     ] = None

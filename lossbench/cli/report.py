@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import app, reading
-from lossbench.cli.asking import Chosen, Judged
+from lossbench.cli.asking import Chosen, Judged, TunedOption
+from lossbench.cli.looking import remember
 from lossbench.cli.options import takes_sets
 from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
@@ -18,6 +19,7 @@ from lossbench.errors import UsageError
 def report(
     chosen: Chosen,
     judged: Judged,
+    tuned: TunedOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
 ) -> None:
     """Write verdicts, tables, figures, provenance and commands to one HTML file that needs no network.
@@ -25,21 +27,26 @@ def report(
     \b
     Examples:
       lossbench report digits-mlp
+      lossbench report wine-linear --tuned optimizer.lr
       lossbench report 'uci-*' --loss adaptive --out adaptive.html
     """
+    from lossbench.compare.suite import asked
     from lossbench.plots import Request
     from lossbench.report import html_report
 
-    request = Request(
-        selection=chosen.selection(),
-        baseline=judged.baseline,
-        metrics=(judged.metric,) if judged.metric else (),
-        at=judged.at,
-    )
     with reading(chosen.home) as store:
-        page = html_report(store, request, at=datetime.now(UTC))
+        wanted = asked(store, chosen.presets or (), chosen.losses or (), tuned or ())
+        request = Request(
+            selection=chosen.selection(presets=wanted.presets, losses=wanted.losses),
+            baseline=judged.baseline,
+            metrics=(judged.metric,) if judged.metric else (),
+            at=judged.at,
+        )
+        made = html_report(store, request, at=datetime.now(UTC), tuned=wanted.tuned)
     try:
-        out.write_text(page, encoding="utf-8")
+        out.write_text(made.html, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
+    if made.comparison is not None:
+        remember(chosen.home, made.comparison)
     note(f"wrote {out}")

@@ -89,6 +89,31 @@ def test_explain_and_new_commands_print(bench, lossbench):
         assert expected in lossbench(*arguments).out
 
 
+def test_a_report_is_a_look_too(bench, lossbench, tmp_path):
+    columns = {"ce": BASE, "adaptive": shifted(0.01)}
+    for loss, values in columns.items():
+        bench.arm(loss, values[:3])
+    page = tmp_path / "page.html"
+    assert lossbench("report", "toy", "--out", page).code == 0
+    assert "adaptive: better" in page.read_text()
+    for loss, values in columns.items():
+        bench.run(loss, 3, values[3])
+    assert "looked at 2 times, at 3, 4 pairs" in lossbench("compare", "toy").out
+
+
+def test_a_report_takes_each_loss_at_its_own_setting(bench, lossbench, tmp_path):
+    for lr, val in ((0.01, 0.8), (0.005, 0.9)):
+        for loss in ("ce", "focal"):
+            for seed, value in enumerate(BASE):
+                epochs = [{"val/top1_acc": val, "test/top1_acc": value}] * 3
+                bench.run(loss, seed, 0, epochs=epochs, optimizer=dataclasses.replace(PRESET.optimizer, lr=lr))
+    page = tmp_path / "page.html"
+    assert lossbench("report", "--out", page).code == 0
+    assert "No verdict: toy: the runs differ in more than loss and seed" in page.read_text()
+    assert lossbench("report", "--tuned", "optimizer.lr", "--out", page).code == 0
+    assert "budget: 2 settings and 10 runs for every loss" in page.read_text()
+
+
 @pytest.mark.parametrize("paper", ["2501.13709", "2507.10574"])
 def test_the_plan_that_tests_a_paper_is_one_table(lossbench, paper):
     ended = lossbench("claims", "run", paper, "--format", "json")

@@ -49,7 +49,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page(bench: Store) -> Page:
-    return Page(html_report(bench, Request(selection=TWO), at=NOW))
+    return Page(html_report(bench, Request(selection=TWO), at=NOW).html)
 
 
 def test_nothing_is_fetched_and_nothing_runs(page: Page) -> None:
@@ -78,13 +78,13 @@ def test_it_holds_figures_runs_and_provenance(page: Page) -> None:
 
 
 def test_the_same_store_gives_the_same_page(bench: Store) -> None:
-    pages = {html_report(bench, Request(selection=Selection(presets=("grid",))), at=NOW) for _ in range(2)}
+    pages = {html_report(bench, Request(selection=Selection(presets=("grid",))), at=NOW).html for _ in range(2)}
     assert len(pages) == 1
 
 
 def test_without_a_baseline_there_is_a_page_without_a_verdict(bench: Store) -> None:
     request = Request(selection=Selection(presets=("digits-mlp",)), baseline="mae")
-    said = "".join(Page(html_report(bench, request, at=NOW)).texts)
+    said = "".join(Page(html_report(bench, request, at=NOW).html).texts)
     assert "No verdict: " in said
     assert "lossbench plot curves" in said
 
