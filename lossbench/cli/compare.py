@@ -9,6 +9,7 @@ from lossbench.cli.app import FormatOption, app, reading
 from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.options import takes_sets
+from lossbench.cli.spelling import spelled
 
 
 @app.command("compare")
@@ -72,11 +73,12 @@ def compare(
     from lossbench.render.comparison import comparison_document
 
     with reading(chosen.home) as store:
-        wanted = asked(store, chosen.presets or (), chosen.losses or (), tuned or ())
+        baseline, *losses = spelled(store, [judged.baseline, *(chosen.losses or ())])
+        wanted = asked(store, chosen.presets or (), losses, tuned or ())
         found = compare_losses(
             store,
             chosen.selection(presets=wanted.presets, losses=wanted.losses),
-            baseline=judged.baseline,
+            baseline=baseline,
             metric=judged.metric,
             at=judged.at,
             alpha=alpha,

@@ -7,6 +7,7 @@ import typer
 from lossbench.cli.app import FormatOption, app, reading, show
 from lossbench.cli.asking import Chosen
 from lossbench.cli.options import takes_sets
+from lossbench.cli.spelling import spelled
 from lossbench.errors import UsageError
 
 
@@ -38,5 +39,5 @@ def flips(
     if not 0 <= below < 1:
         raise UsageError(f"--below {below:g}: a probability from 0 to below 1")
     with reading(chosen.home) as store:
-        found = count(store, chosen.selection(), epoch=epoch, limit=below)
+        found = count(store, chosen.selection(losses=spelled(store, chosen.losses or ())), epoch=epoch, limit=below)
     show(flips_table(found, below), format)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, app, reading
+from lossbench.cli.spelling import spelled
 from lossbench.cli.terminal import emit, note, screen
 
 Names = list[str] | None
@@ -107,22 +108,23 @@ def plot(
 
         figure = draw_losses(losses or (), classes=classes, log_y=log in ("y", "xy"))
     else:
-        request = plots.Request(
-            selection=Selection(
-                presets=tuple(presets or ()), losses=tuple(losses or ()), tags=tuple(tags or ()), where=where
-            ),
-            baseline=baseline,
-            metrics=tuple(metrics or ()),
-            splits=tuple(splits or ("test",)),
-            at=at,
-            band=band,
-            smooth=smooth,
-            first_epoch=first,
-            log_x=log in ("x", "xy"),
-            log_y=log in ("y", "xy"),
-            fields=tuple(fields or ()),
-        )
         with reading(home) as store:
+            held, *shown = spelled(store, [baseline, *(losses or ())])
+            request = plots.Request(
+                selection=Selection(
+                    presets=tuple(presets or ()), losses=tuple(shown), tags=tuple(tags or ()), where=where
+                ),
+                baseline=held,
+                metrics=tuple(metrics or ()),
+                splits=tuple(splits or ("test",)),
+                at=at,
+                band=band,
+                smooth=smooth,
+                first_epoch=first,
+                log_x=log in ("x", "xy"),
+                log_y=log in ("y", "xy"),
+                fields=tuple(fields or ()),
+            )
             figure = plots.figure(kind, store, request)
     if out is not None:
         charts.save(figure, out)

@@ -10,6 +10,7 @@ from lossbench.cli.app import app, reading
 from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.options import takes_sets
+from lossbench.cli.spelling import spelled
 from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
@@ -35,10 +36,11 @@ def report(
     from lossbench.report import html_report
 
     with reading(chosen.home) as store:
-        wanted = asked(store, chosen.presets or (), chosen.losses or (), tuned or ())
+        baseline, *losses = spelled(store, [judged.baseline, *(chosen.losses or ())])
+        wanted = asked(store, chosen.presets or (), losses, tuned or ())
         request = Request(
             selection=chosen.selection(presets=wanted.presets, losses=wanted.losses),
-            baseline=judged.baseline,
+            baseline=baseline,
             metrics=(judged.metric,) if judged.metric else (),
             at=judged.at,
         )

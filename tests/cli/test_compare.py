@@ -89,6 +89,22 @@ def test_explain_and_new_commands_print(bench, lossbench):
         assert expected in lossbench(*arguments).out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "losses"),
+    [
+        (("-l", "linearly-adaptive"), ["adaptive"]),
+        (("-l", "adaptive", "-l", "focal:gamma=3.0"), ["adaptive", "focal:gamma=3"]),
+        (("-l", "focal:gamma=3", "-b", "cross-entropy"), ["focal:gamma=3"]),
+        (("-l", "focal*"), ["focal:gamma=3"]),
+    ],
+)
+def test_another_spelling_of_a_loss_finds_its_runs(bench, lossbench, arguments, losses):
+    for loss, shift in (("ce", 0.0), ("adaptive", 0.01), ("focal:gamma=3", 0.01)):
+        bench.arm(loss, shifted(shift))
+    ended = lossbench("compare", *arguments, "--format", "json")
+    assert [row["loss"] for row in json.loads(ended.out)["rows"]] == losses
+
+
 def test_a_report_is_a_look_too(bench, lossbench, tmp_path):
     columns = {"ce": BASE, "adaptive": shifted(0.01)}
     for loss, values in columns.items():

@@ -1,0 +1,39 @@
+"""Losses as people write them, in the spelling that the store knows."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from lossbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from lossbench.store import Store
+
+__all__ = ["spelled"]
+
+
+def spelled(store: "Store", losses: Sequence[str]) -> tuple[str, ...]:
+    """Each name or pattern as it is where a stored loss matches it, else its canonical text where it is a loss.
+
+    So an alias finds the runs, and `focal:gamma=3.0` those of `focal:gamma=3`.
+    """
+    from lossbench.store import queries
+
+    # The usual baseline is canonical; asking the store for it would cost every comparison.
+    if all(each == "ce" for each in losses):
+        return tuple(losses)
+    stored = queries.known(store, "loss")
+    return tuple(
+        each if any(fnmatchcase(loss, each) for loss in stored) or set("*?[") & set(each) else _canonical(each)
+        for each in losses
+    )
+
+
+def _canonical(text: str) -> str:
+    # Brings torch, which a comparison does without as long as names are spelled as they are stored.
+    from lossbench.losses import resolve
+
+    try:
+        return str(resolve(text, trial=False))
+    except UsageError:
+        return text
