@@ -75,15 +75,16 @@ class Journal:
         data = (("" if self._sound else "\n") + line + "\n").encode()
         # A number is never used twice: a line that fails to be acknowledged may be whole in the file all the same.
         self._seq += 1
+        self._sound = False
         try:
-            self._sound = os.write(self._file, data) == len(data)
+            # A disk that is nearly full takes a part, and says only to the rest that it is full.
+            while data:
+                data = data[os.write(self._file, data) :]
             if sync:
                 os.fsync(self._file)
         except OSError as error:
-            self._sound = False
             raise StoreError(f"cannot write journal {self.path}: {error.strerror}") from error
-        if not self._sound:
-            raise StoreError(f"cannot write journal {self.path}: the disk took only part of a line")
+        self._sound = True
         return event
 
     def sync(self) -> None:

@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import (
+    NodeDiedError,
+    RayError,
+    RayTaskError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lossbench import checkpoint, journal, processes
@@ -169,12 +175,19 @@ class Ray:
         pinned = [NodeAffinitySchedulingStrategy(each, soft=False) for each in there]
         task = ray.remote(nodes.visit)
         asked = [task.options(num_cpus=0, scheduling_strategy=each).remote(self._name, known) for each in pinned]
-        try:
-            visits = ray.get(asked, timeout=4 * PATIENCE_SECONDS)
-        except RayTaskError as error:
-            raise UsageError(f"a node of the cluster cannot run lossbench: {error.cause}") from None
-        except RayError as error:
-            raise LossbenchError(f"a node of the cluster does not answer: {_first_line(error)}") from None
+        visits: list[Any] = []
+        for each in asked:
+            try:
+                visits.append(ray.get(each, timeout=4 * PATIENCE_SECONDS))
+            except RayTaskError as error:
+                raise UsageError(f"a node of the cluster cannot run lossbench: {error.cause}") from None
+            except (TaskUnschedulableError, NodeDiedError, WorkerCrashedError):
+                # Gone since it was last heard of; the cluster says so a few seconds late.
+                continue
+            except RayError as error:
+                raise LossbenchError(f"a node of the cluster does not answer: {_first_line(error)}") from None
+        if not visits:
+            raise LossbenchError("no node of the cluster is left")
         nodes.refuse_unlike([node for node, _ in visits], nodes.look())
         for told in [told for _, left in visits for told in left]:
             mirror.take(told)

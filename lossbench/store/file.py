@@ -81,6 +81,8 @@ def create(path: Path) -> None:
         left_over.unlink(missing_ok=True)
     with contextlib.closing(_open(draft, read_only=False, new=True)) as connection, troubles(path):
         create_tables(connection)
+        # Closing would do it too, but say nothing of a disk that was too full for it.
+        connection.execute("CHECKPOINT")
     draft.replace(path)
 
 

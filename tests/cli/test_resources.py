@@ -1,5 +1,6 @@
 """A machine that runs out of something: one sentence, what was recorded is kept, and it goes on once there is room."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -44,6 +45,25 @@ def test_a_full_disk_fails_the_run_keeps_its_epochs_and_room_lets_it_go_on(small
     first, second = told(home, "started")
     assert first["run_id"] == second["run_id"]
     assert 0 < second["from_epoch"] <= len(epochs)
+
+
+@pytest.mark.parametrize("room", [4, 64, 300, 600])
+def test_a_store_that_does_not_fit_is_not_left_in_part(small_disk: Path, start: Start, room: int) -> None:
+    home = Home(small_disk / "home")
+    assert start("run", "iris-linear", "-s", "epochs=2", "--home", home.root).wait(timeout=120) == 0
+    home.store.unlink()
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - 1024 * room)
+    for _ in range(2):
+        listed = start("ls", "--home", home.root, stderr=subprocess.PIPE)
+        out, err = listed.communicate(timeout=60)
+        assert (listed.returncode, "iris-linear" in out) == (0, True), err
+    filler.unlink()
+    assert start("ls", "--home", home.root).wait(timeout=60) == 0
+    assert home.store.exists()
 
 
 def test_a_home_that_may_only_be_read_is_named(tmp_path: Path, start: Start) -> None:
