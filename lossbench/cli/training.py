@@ -49,10 +49,17 @@ def train(
 
 
 def cells_of(wanted: Sequence[RunSpec], again: Again) -> "Callable[[Store], Sequence[Planned]]":
-    """A plan for these cells against what the store knows of them."""
+    """A plan for these cells against what the store knows of them.
+
+    Raises:
+        UsageError: the epochs or classes of a cell cannot serve its loss.
+    """
+    from lossbench import data, objective
     from lossbench.store import queries
     from lossbench.sweep import plan
 
+    for loss, preset in dict.fromkeys((spec.loss, spec.preset) for spec in wanted):
+        objective.check(loss, epochs=preset.epochs, classes=data.classes_of(preset.data))
     return lambda store: plan(wanted, queries.cells(store), force=again.force, retry=again.retry is not None)
 
 

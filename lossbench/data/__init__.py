@@ -2,7 +2,7 @@
 
 from lossbench.data import inventory
 from lossbench.data.batches import batches, evaluation_batches, permutation
-from lossbench.data.loading import data_folder, load
+from lossbench.data.loading import classes_of, data_folder, load
 from lossbench.data.mixing import Mixture, mix
 from lossbench.data.registry import catalogue, get
 from lossbench.data.types import Dataset, Source, Split
@@ -14,6 +14,7 @@ __all__ = [
     "Split",
     "batches",
     "catalogue",
+    "classes_of",
     "data_folder",
     "evaluation_batches",
     "get",

@@ -16,7 +16,7 @@ from lossbench.data.types import Dataset, Source, Split, Tables
 from lossbench.errors import UsageError
 from lossbench.spec import DataSpec
 
-__all__ = ["data_folder", "load"]
+__all__ = ["classes_of", "data_folder", "load"]
 
 
 def data_folder(named: str | Path | None = None) -> Path:
@@ -25,6 +25,15 @@ def data_folder(named: str | Path | None = None) -> Path:
         return Path(chosen).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache).absolute() / "lossbench"
+
+
+def classes_of(spec: DataSpec) -> int:
+    """How many classes the data will have, without reading them.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    return len(spec.classes) or get(spec.name).classes
 
 
 def load(spec: DataSpec, folder: Path) -> Dataset:

@@ -39,6 +39,24 @@ def test_the_same_run_again_trains_nothing_and_names_the_same_run(lossbench: Los
     assert forced.out != first.out
 
 
+@pytest.mark.parametrize("ask", [(), ("--dry-run",)], ids=["train", "plan"])
+@pytest.mark.parametrize(
+    ("preset", "loss", "part"),
+    [
+        ("wine-linear", "ce-el:focus=0-0.5", "focus=0-0.5 needs at least 6 epochs to leave no phase empty, got 5"),
+        ("breast-cancer-mlp", "cot", "cot needs at least 3 classes, the data have 2"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_planned(
+    lossbench: Lossbench, preset: str, loss: str, part: str, ask: tuple[str, ...]
+) -> None:
+    for command in ("run", "sweep"):
+        ended = lossbench(command, preset, "-s", "epochs=5", "--loss", loss, *ask)
+        assert (ended.code, ended.out) == (2, "")
+        assert part in ended.err
+    assert json.loads(lossbench("ls", "--format", "json").out)["rows"] == []
+
+
 def test_sweep_pairs_seeds_skips_what_is_done_and_says_so_before(lossbench: Lossbench) -> None:
     one = lossbench("run", *SHORT, "--loss", "ce", "--seed", 1)
     command = ("sweep", *SHORT, "--loss", "ce", "--loss", "el", "--seeds", 2)
