@@ -64,6 +64,10 @@ class TrueClass(NamedTuple):
 _LITTLE = 16
 """How many times cross entropy's share the other may be before a difference of the two loses digits that count."""
 
+_MANY_CLASSES = 512
+"""From here on two more passes for the largest class cost less than a second exponential of every class. Decided by the
+classes alone: the number of samples must not change what one of them gets."""
+
 Curve = Callable[..., tuple[Tensor, Number]]
 """A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
 
@@ -107,10 +111,17 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
 
     Of logits [N, C] these are [N, 1] and [N, C].
     """
-    probabilities = logits.log_softmax(dim)
     index = target.unsqueeze(dim)
-    log_p = probabilities.gather(dim, index)
-    not_p = probabilities.exp_().scatter_(dim, index, 0.0).sum(dim, keepdim=True)
+    if logits.shape[dim] < _MANY_CLASSES:
+        probabilities = logits.log_softmax(dim)
+        log_p = probabilities.gather(dim, index)
+        probabilities.exp_()
+    else:
+        probabilities = logits.softmax(dim)
+        # The logarithm of p_y itself would be -inf once p_y is too small for its type.
+        log_p = logits.gather(dim, index).sub_(logits.amax(dim, keepdim=True))
+        log_p.add_(probabilities.amax(dim, keepdim=True).log_())
+    not_p = probabilities.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
     log_not_p = not_p.log()
     true = TrueClass(logsigmoid(log_p.sub_(log_not_p)), not_p, log_not_p)
     return true, probabilities.scatter_(dim, index, -not_p)

@@ -4,6 +4,7 @@ Everything keeps its relative precision where one class takes all the mass: the 
 over the others, and gradients never subtract a probability from 1.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -24,8 +25,11 @@ __all__ = [
     "not_below",
     "one_hot",
     "pick",
+    "plus",
+    "plus_product",
     "power",
     "refuse_second_derivative",
+    "times",
 ]
 
 
@@ -66,7 +70,32 @@ def expm1_over(rate: Number, values: Tensor) -> Tensor:
     if isinstance(rate, Tensor):
         zero = rate == 0
         return torch.where(zero, values, expm1(rate * values) / torch.where(zero, 1.0, rate))
-    return expm1(rate * values) / rate if rate else values
+    return times(1 / rate, expm1(times(rate, values))) if rate else values
+
+
+@functools.lru_cache(256)
+def _scalar(value: float, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):  # Made during an evaluation, it may be needed in a backward pass.
+        return torch.tensor(value, dtype=dtype)
+
+
+def times(factor: Number, values: Tensor) -> Tensor:
+    """factor * values. A plain number becomes a tensor on its first use: wrapping it at each call costs more than the
+    product on small batches."""
+    plain = isinstance(factor, Tensor) or torch.compiler.is_compiling()
+    return values * (factor if plain else _scalar(factor, values.dtype))
+
+
+def plus(base: Tensor, factor: Number, other: Tensor) -> Tensor:
+    """base + factor * other, in one kernel where the factor is a plain number."""
+    return base + factor * other if isinstance(factor, Tensor) else torch.add(base, other, alpha=factor)
+
+
+def plus_product(base: Tensor, factor: Number, one: Tensor, other: Tensor) -> Tensor:
+    """base + factor * one * other, in one kernel where the factor is a plain number."""
+    if isinstance(factor, Tensor):
+        return base + factor * (one * other)
+    return torch.addcmul(base, one, other, value=factor)
 
 
 def pick(values: Tensor, target: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import SWITCH, Fixed, Number, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import column, log_not_p, log_probabilities, pick, power
+from lossbench.losses._numerics import column, log_not_p, log_probabilities, pick, plus_product, power
 from lossbench.losses._registry import loss, true_class
 
 __all__ = ["adaptive", "asl", "dual_focal", "focal", "inverse_focal"]
@@ -89,7 +89,7 @@ def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     p = true.p
     more = 1 + p
     lower = torch.exp((gamma - 1) * p.log1p()) if isinstance(gamma, Tensor) or gamma != 2 else more
-    return lower * more * true.ce, lower * (more + gamma * (p * true.log_p))
+    return lower * more * true.ce, lower * plus_product(more, gamma, p, true.log_p)
 
 
 @loss("dual-focal", cites=("arXiv 2305.13665",), knobs={"gamma": Fixed(0.0, at_least(0))})

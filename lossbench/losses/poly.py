@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import Fixed, Number, at_least
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import power
+from lossbench.losses._numerics import plus, power
 from lossbench.losses._registry import true_class
 
 __all__ = ["poly1", "poly1_focal"]
@@ -58,11 +58,12 @@ def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Ten
     """
     log_p, not_p, _ = true
     passive = epsilon * not_p
+    raised = passive - log_p
     if isinstance(gamma, Tensor) or gamma < 1:
         factor = power(not_p, gamma)
         slope = 1 + true.p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1))
-        return factor * (passive - log_p), factor * slope
+        return factor * raised, factor * slope
     # One power less, so that nothing is divided by 1 - p.
     lower = not_p if gamma == 2 else power(not_p, gamma - 1)
-    slope = torch.addcmul(not_p, true.p, (gamma + 1) * passive - gamma * log_p)
-    return lower * not_p * (passive - log_p), lower * slope
+    slope = torch.addcmul(not_p, true.p, plus(passive, gamma, raised))
+    return lower * not_p * raised, lower * slope

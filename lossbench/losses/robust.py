@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import SWITCH, Fixed, Interval, Number, Scheduled, Whole, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import exp, expm1_over, log, not_below
+from lossbench.losses._numerics import exp, expm1_over, log, not_below, plus, plus_product, times
 from lossbench.losses._registry import true_class
 from lossbench.schedules import Switch
 
@@ -29,8 +29,8 @@ def gce(true: TrueClass, *, q: Number) -> tuple[Tensor, Number]:
     Caveats: strongly over-confident; with C classes the gradient at initialisation is C^-q of cross entropy's.
     Numerics: -expm1(q log p_y) / q.
     """
-    scaled = q * true.log_p
-    return torch.expm1(scaled) / -q, torch.exp(scaled)
+    scaled = times(q, true.log_p)
+    return times(-1 / q, torch.expm1(scaled)), torch.exp(scaled)
 
 
 @true_class(
@@ -102,8 +102,12 @@ def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]
         the set of given-up samples now and then; here each is judged at every step.
     """
     floor = log(k)
-    floored = not_below(true.log_p, floor)
-    return torch.expm1(q * floored) / -q, torch.exp(q * true.log_p) * (true.log_p > floor)
+    if isinstance(q, Tensor) or isinstance(k, Tensor):
+        floored = not_below(true.log_p, floor)
+        return torch.expm1(q * floored) / -q, torch.exp(q * true.log_p) * (true.log_p > floor)
+    # The same with fewer kernels; what is given up is -inf here, which has no derivative in a learned q.
+    scaled = times(q, torch.threshold(true.log_p, floor, -math.inf))
+    return times(-1 / q, torch.expm1(scaled.clamp(min=q * floor))), torch.exp(scaled)
 
 
 @true_class("tce", cites=("arXiv 1810.05075",), knobs={"a": Fixed(0.5, at_least(0))})
@@ -121,7 +125,7 @@ def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
     Caveats: over-confident. "TCE" also abbreviates the Taylor form, here taylor-ce.
     """
     tamed = true.ce.log1p()
-    return expm1_over(1 - a, tamed), torch.exp(-a * tamed)
+    return expm1_over(1 - a, tamed), torch.exp(times(-a, tamed))
 
 
 @true_class("taylor-ce", cites=("doi 10.24963/ijcai.2020/305",), knobs={"t": Fixed(2.0, Whole(1))})
@@ -177,8 +181,11 @@ def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
         Loss per sample [N].
     Identities: expectation at q = 1.
     Caveats: like expectation it starts slowly where there are many classes.
-    Numerics: (a + 1)^q times -expm1(q log1p(-(1 - p) / (a + 1))), exact as p tends to 1.
+    Numerics: (a + 1)^q times -expm1(q log1p(-(1 - p) / (a + 1))), exact as p tends to 1; at q = 2 a polynomial.
     """
+    if not isinstance(q, Tensor) and q == 2:
+        p, not_p = true.p, true.not_p
+        return torch.addcmul(times(a + 1, not_p), not_p, not_p, value=-0.5), torch.addcmul(times(a, p), p, p)
     whole = log(a + 1)
     relative = torch.log1p(true.not_p / -(a + 1))
     value = torch.expm1(q * relative) * (exp(q * whole) / -q)
@@ -206,10 +213,11 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     """
     rest = 1 - pi1
     scale = -rest * log(rest)
-    p, mixed = true.p, torch.log1p(-rest * true.not_p)
+    p, mixed = true.p, torch.log1p(times(-rest, true.not_p))
     # What is left of both entropies once the terms that cancel as p tends to 1 are taken together.
-    pull = (rest / scale) * (p * (mixed - true.log_p))
-    value, weight = true.not_p - pull - (pi1 / scale) * mixed, p + pull
+    pull = mixed - true.log_p
+    value = plus(plus_product(true.not_p, -rest / scale, p, pull), -pi1 / scale, mixed)
+    weight = plus_product(p, rest / scale, p, pull)
     return (value, weight) if scaled else (scale * value, scale * weight)
 
 
@@ -228,5 +236,5 @@ def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
     """
     log_p, _, log_not_p = true
     floored = not_below(log_not_p, log(1 - log_end))
-    bonus = floored + torch.expm1(log_not_p - floored)
-    return bonus - log_p, 1 + torch.exp(log_p - floored)
+    odds = log_p - floored
+    return torch.expm1(log_not_p - floored) - odds, 1 + torch.exp(odds)
