@@ -1,16 +1,18 @@
 """What does a loss cost? Forward and backward of every loss beside `F.cross_entropy`, eager and compiled.
 
     python benchmarks/losses.py                                   every loss, eager
-    python benchmarks/losses.py --compiled --shape 4096x1000      compiled too
-    python benchmarks/losses.py --loss focal --shape 8192x32000 --memory
+    python benchmarks/losses.py --compiled --shape 4096x1000      compiled too, beside `F.cross_entropy` compiled
+    python benchmarks/losses.py --loss focal --shape 8192x32000
     python benchmarks/losses.py --device cuda
 
-In each round a loss and `F.cross_entropy` take turns in one process, and each is given its fastest turn, so that what
-else the machine does slows both alike; of the rounds' figures the median and the range are printed. A loss of several
-steps costs the sum of them. At medium sizes the ratio depends on whether the C library hands pages back to the system
-between calls: before a loss with many large buffers has run in the process it does, and `F.cross_entropy`, which has
-more buffers, is slowed down most. Peak memory is what forward and backward add to the resident size of a fresh process
-(to the allocator's peak on CUDA), in units of the logits, the returned gradient included.
+Each loss is measured in a process of its own, as a run trains one loss. In each round it and `F.cross_entropy` take
+turns there, and each is given its fastest turn, so that what else the machine does slows both alike; of the rounds'
+figures the median and the range are printed. A loss of several steps costs the sum of them. The process matters at
+medium sizes: whether the C library hands large buffers back to the system after each call depends on what was allocated
+there before, and `F.cross_entropy`, which has three of them, is slowed down most; `--warm` keeps them, for both.
+
+Peak memory is what the first forward and backward of that size add to the resident size (to the allocator's peak on
+CUDA), in units of the logits, the returned gradient included. The first line is `F.cross_entropy` beside itself.
 """
 
 import argparse
@@ -31,18 +33,25 @@ from lossbench import losses
 from lossbench.objective import Objective
 from lossbench.schedules import Clock
 
+CROSS_ENTROPY = "F.cross_entropy"
 SHAPES = ("128x100", "4096x1000")
 TURNS = {"128x100": 200, "128x1000": 100, "4096x1000": 4, "8192x32000": 1}
 """Turns in a round by shape; another shape gets ten."""
 
+SMALLEST_MEASURED = 4 << 20
+"""Bytes of logits below which resident memory says nothing."""
+
 Call = Callable[[], None]
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, target)
 
 
-def mean_of(text: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
+def mean_of(text: str, classes: int) -> Loss:
+    if text == CROSS_ENTROPY:
+        return cross_entropy
     ref = losses.resolve(text)
     if len(losses.find(ref).steps) == 1:
         function = losses.instance(ref, classes=classes)
@@ -59,7 +68,7 @@ def batch(shape: str, device: str) -> tuple[Tensor, Tensor]:
     return logits.to(device).requires_grad_(), target.to(device)
 
 
-def call(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Call:
+def call(loss: Loss, logits: Tensor, target: Tensor) -> Call:
     def run() -> None:
         logits.grad = None
         loss(logits, target).backward()
@@ -99,26 +108,21 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
 
 
-def added_memory(text: str, shape: str, device: str) -> float:
-    """Extra peak memory of one forward and backward, in units of the logits."""
-    logits, target = batch(shape, device)
-    classes = logits.shape[1]
-    loss = cross_entropy if text == "F.cross_entropy" else mean_of(text, classes)
-    once = call(loss, logits, target)
-    if device == "cuda":
+def peak_memory(once: Call, logits: Tensor) -> float:
+    """What one call adds to the memory in use at its peak, in units of the logits."""
+    if logits.is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         once()
         return (torch.cuda.max_memory_allocated() - before) / logits.nbytes
-    small, few = batch(f"8x{classes}", device)
-    call(loss, small, few)()
+    logits.grad = None
     before, peak, done = resident(), 0, threading.Event()
 
     def watch() -> None:
         nonlocal peak
         while not done.is_set():
             peak = max(peak, resident())
-            time.sleep(0.0005)
+            time.sleep(0.0002)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -128,45 +132,46 @@ def added_memory(text: str, shape: str, device: str) -> float:
     return (peak - before) / logits.nbytes
 
 
-def compiled(text: str, logits: Tensor, target: Tensor) -> Call | str:
-    """The compiled loss, called once; or why there is none."""
-    # What one loss has compiled must not count towards the limit of variants of the next.
-    torch.compiler.reset()
-    function = call(torch.compile(mean_of(text, logits.shape[1]), fullgraph=True), logits, target)
-    try:
-        function()
-    except Exception as error:  # Whatever the compiler raises is the answer to be printed.
-        return f"not compiled: {type(error).__name__}"
-    return function
+def compiled(function: Loss, logits: Tensor, target: Tensor) -> Call:
+    """The compiled loss, called once."""
+    quick = call(torch.compile(function, fullgraph=True), logits, target)
+    quick()
+    return quick
 
 
-def measure(texts: list[str], shape: str, device: str, rounds: int, *, with_compiled: bool) -> None:
+def interleaved(calls: list[Call], turns: int, rounds: int) -> list[list[float]]:
+    """For each call its best time in every round, after one that is not counted."""
+    best_times(calls, 1)
+    return [list(times) for times in zip(*(best_times(calls, turns) for _ in range(rounds)), strict=True)]
+
+
+def line_of(text: str, shape: str, device: str, rounds: int, turns: int, *, with_compiled: bool, warm: bool) -> str:
+    """One line of the table: a loss beside `F.cross_entropy`, both as they are and, if asked, both compiled."""
     logits, target = batch(shape, device)
-    turns = TURNS.get(shape, 10)
-    print(
-        f"\n{shape}, {device}, {torch.get_num_threads()} threads, n = {rounds} rounds of {turns} turns; median (range)"
-    )
-    heads = (
-        "loss",
-        "F.cross_entropy us",
-        "loss us",
-        "ratio",
-        "us above",
-        *(["ratio compiled"] if with_compiled else []),
-    )
-    print("{:20}{:>28}{:>28}{:>24}{:>30}".format(*heads[:5]) + "".join(f"{each:>24}" for each in heads[5:]))
-    for text in texts:
-        calls = [call(cross_entropy, logits, target), call(mean_of(text, logits.shape[1]), logits, target)]
-        quick = compiled(text, logits, target) if with_compiled else ""
-        if not isinstance(quick, str):
-            calls.append(quick)
-        best_times(calls, 1)
-        base, own, *rest = zip(*(best_times(calls, turns) for _ in range(rounds)), strict=True)
-        ratios = [one / other for one, other in zip(own, base, strict=True)]
-        above = [one - other for one, other in zip(own, base, strict=True)]
-        line = f"{text:20}{spread([*base], 0):>28}{spread([*own], 0):>28}{spread(ratios, 2):>24}{spread(above, 0):>30}"
-        more = [spread([one / other for one, other in zip(each, base, strict=True)], 2) for each in rest] or [quick]
-        print((line + "".join(f"{each:>24}" for each in more if isinstance(each, str))).rstrip(), flush=True)
+    loss = mean_of(text, logits.shape[1])
+    calls = [call(cross_entropy, logits, target), call(loss, logits, target)]
+    few, some = batch(f"8x{logits.shape[1]}", device)
+    for each in (cross_entropy, loss):  # What the first call of all allocates is not the loss's.
+        call(each, few, some)()
+    memory = f"{peak_memory(calls[1], logits):.2f}" if logits.nbytes >= SMALLEST_MEASURED else "-"
+    if warm:
+        # Freeing what is just below the largest threshold that glibc adapts to makes it keep twice as much.
+        torch.zeros(31 << 18)
+    line = compared(text, interleaved(calls, turns, rounds)) + f"{memory:>8}"
+    if not with_compiled:
+        return line
+    try:
+        quick = [compiled(each, logits, target) for each in (cross_entropy, loss)]
+    except Exception as error:  # Whatever the compiler raises is the answer to be printed.
+        return f"{line}\n{'':8}not compiled: {type(error).__name__}: {str(error).strip().splitlines()[0][:100]}"
+    return line + "\n" + compared("  compiled", interleaved(quick, turns, rounds))
+
+
+def compared(text: str, times: list[list[float]]) -> str:
+    base, own = times
+    ratios = [one / other for one, other in zip(own, base, strict=True)]
+    above = [one - other for one, other in zip(own, base, strict=True)]
+    return f"{text:20}{spread(base, 0):>28}{spread(own, 0):>28}{spread(ratios, 2):>22}{spread(above, 0):>30}"
 
 
 def main() -> None:
@@ -176,21 +181,25 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compiled", action="store_true", help="measure the losses compiled, too; takes minutes")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
+    parser.add_argument("--warm", action="store_true", help="in a process that keeps its large buffers")
     asked = parser.parse_args()
     print(f"$ python {' '.join(sys.argv)}")
     print(f"{processor()}, Python {platform.python_version()}, torch {torch.__version__}, float32")
     texts = asked.loss or [entry.name for entry in losses.catalogue()]
+    context = multiprocessing.get_context("spawn")
     for shape in asked.shape or SHAPES:
-        if not asked.memory:
-            measure(texts, shape, asked.device, asked.rounds, with_compiled=asked.compiled)
-            continue
-        # A fresh process each: an allocator that has grown once does not show its peak again.
-        context = multiprocessing.get_context("spawn")
-        print(f"\n{shape}, {asked.device}: peak memory in units of the logits")
-        for text in ("F.cross_entropy", *texts):
+        turns = TURNS.get(shape, 10)
+        print(
+            f"\n{shape}, {asked.device}, {torch.get_num_threads()} threads; "
+            f"n = {asked.rounds} rounds of {turns} turns; median (range)"
+        )
+        heads = ("loss", "F.cross_entropy us", "loss us", "ratio", "us above", "peak")
+        print("{:20}{:>28}{:>28}{:>22}{:>30}{:>8}".format(*heads))
+        how = {"with_compiled": asked.compiled, "warm": asked.warm}
+        for text in (CROSS_ENTROPY, *texts):
             with context.Pool(1) as pool:
-                print(f"{text:20}{pool.apply(added_memory, (text, shape, asked.device)):8.2f}", flush=True)
+                line = pool.apply(line_of, (text, shape, asked.device, asked.rounds, turns), how)
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
