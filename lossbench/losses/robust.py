@@ -102,7 +102,7 @@ def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]
         the set of given-up samples now and then; here each is judged at every step.
     """
     floor = log(k)
-    if isinstance(q, Tensor) or isinstance(k, Tensor):
+    if isinstance(q, Tensor) or isinstance(floor, Tensor):
         floored = not_below(true.log_p, floor)
         return torch.expm1(q * floored) / -q, torch.exp(q * true.log_p) * (true.log_p > floor)
     # The same with fewer kernels; what is given up is -inf here, which has no derivative in a learned q.
