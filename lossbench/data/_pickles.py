@@ -1,12 +1,11 @@
 """Reading the pickled arrays of the CIFAR archives without the power to run code that pickle has."""
 
-import io
 import pickle
-from typing import Any
+from typing import IO, Any
 
 from lossbench.errors import DataError
 
-__all__ = ["loads"]
+__all__ = ["load"]
 
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -24,14 +23,14 @@ class _ArraysOnly(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core.", "numpy._core."), name)
 
 
-def loads(content: bytes, source: str) -> dict[str, Any]:
+def load(file: IO[bytes], source: str) -> dict[str, Any]:
     """Read a pickle of plain values and arrays; `source` is what error messages call it.
 
     Raises:
         DataError: it holds anything else, or is damaged.
     """
     try:
-        value = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+        value = _ArraysOnly(file, encoding="latin1").load()
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         raise DataError(f"{source} is not a pickle of arrays: {error}") from error
     if not isinstance(value, dict):

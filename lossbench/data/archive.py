@@ -14,12 +14,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 from lossbench.data.progress import tracked
 from lossbench.errors import DataError
 
-__all__ = ["Remote", "fetch", "md5_of", "members", "replacing"]
+__all__ = ["Remote", "each_member", "fetch", "md5_of", "members", "replacing"]
+
+T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -104,10 +106,19 @@ _DAMAGE = (
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the wanted files of a tar or zip archive, in the archive's order.
+    """Names and contents of the wanted files of a tar or zip archive; as `each_member`."""
+    return each_member(path, wanted, lambda _, file: file.read())
+
+
+def each_member(
+    path: Path, wanted: Callable[[str], bool], read: Callable[[str, IO[bytes]], T]
+) -> Iterator[tuple[str, T]]:
+    """Names of the wanted files of a tar or zip archive and what `read` makes of them, in the archive's order.
 
     Nothing is written, so no member can land outside a folder; an archive that tries is refused whole all the same.
 
+    Args:
+        read: gets a member's name and its content as a file, so that a large one need not be in memory twice.
     Raises:
         DataError: a member's name leads outside, or the archive is empty, cut off or damaged.
     """
@@ -119,7 +130,8 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
                 for name in bundle.namelist():
                     empty = False
                     if wanted(name):
-                        yield name, bundle.read(name)
+                        with bundle.open(name) as file:
+                            yield name, read(name, file)
             if empty:
                 raise zipfile.BadZipFile("there is no file in it")
             return
@@ -130,7 +142,8 @@ def members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
                 if member.isfile() and wanted(member.name):
                     content = bundle_of_tar.extractfile(member)
                     assert content is not None
-                    yield member.name, content.read()
+                    with content:
+                        yield member.name, read(member.name, content)
             if empty:
                 raise tarfile.ReadError("there is no file in it")
     except _DAMAGE as error:

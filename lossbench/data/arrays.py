@@ -38,14 +38,19 @@ def prepared(
     """
     files = {split: folder / name / f"{split}.npz" for split in ("train", "test")}
     if not all(file.exists() for file in files.values()):
-        for split, arrays in make().items():
-            with replacing(files[split]) as file:
-                np.savez(file, **arrays)
+        _write(make(), files)
         with replacing(folder / name / RECEIPT) as receipt:
             for path in files.values():
                 receipt.write(f"{_digest(path)}  {path.name}\n".encode())
     train, test = (read(file, shape=shape, classes=classes) for file in files.values())
     return train, test
+
+
+def _write(tables: dict[str, Arrays], files: dict[str, Path]) -> None:
+    """Write the arrays of each split, which nothing refers to afterwards."""
+    for split, path in files.items():
+        with replacing(path) as file:
+            np.savez(file, **tables[split])
 
 
 def read(path: Path, *, shape: tuple[int, ...], classes: int) -> Split:

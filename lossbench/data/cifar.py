@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from lossbench.data import arrays
-from lossbench.data._pickles import loads
-from lossbench.data.archive import Remote, fetch, members
+from lossbench.data._pickles import load
+from lossbench.data.archive import Remote, each_member, fetch
 from lossbench.data.progress import tracked
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
@@ -58,8 +58,8 @@ def _read(
 
     def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by=name, layout=_layout(name, remote))
-        found = tracked(members(archive, pickles.__contains__), f"{name}: reading {archive.name}, parts", len(pickles))
-        parts = {member: loads(content, f"{archive}:{member}") for member, content in found}
+        found = each_member(archive, pickles.__contains__, lambda member, file: load(file, f"{archive}:{member}"))
+        parts = dict(tracked(found, f"{name}: reading {archive.name}, parts", len(pickles)))
         if missing := [member for member in pickles if member not in parts]:
             raise DataError(f"{archive} holds no {', '.join(missing)}; it is not the archive from {remote.url}")
         return {
@@ -107,7 +107,8 @@ def _next_of_its_kind(home: Path, target: Tensor) -> tuple[int, ...] | None:
 
 def _joined(parts: list[dict[str, Any]], archive: Path, label_keys: dict[str, str]) -> dict[str, Any]:
     try:
-        rows = np.concatenate([part["data"] for part in parts])
+        # The only part of CIFAR-100 is not copied.
+        rows = np.concatenate([part["data"] for part in parts]) if len(parts) > 1 else parts[0]["data"]
         images = rows.reshape(-1, *_SHAPE).transpose(0, 2, 3, 1)
         labels = {
             array: np.concatenate([np.asarray(part[key], dtype=np.int64) for part in parts])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossbench.data import arrays
-from lossbench.data.archive import Remote, fetch, members
+from lossbench.data.archive import Remote, each_member, fetch, members
 from lossbench.data.progress import tracked
 from lossbench.data.registry import register
 from lossbench.data.types import Source, Tables
@@ -30,7 +30,6 @@ _TINY = Remote(
     md5="90528d7ca1a48142e341f4ef8d21d0de",
 )
 _TINY_CLASSES = 200
-_CINIC_ROWS, _TINY_ROWS = 270_000, 110_000
 
 Place = tuple[str, str]
 """Split and class of a picture."""
@@ -51,22 +50,38 @@ def _decoded(content: bytes, source: str, size: tuple[int, int]) -> Any:
 
 
 def _stacked(
-    archive: Path, place: Callable[[str], Place | None], names: tuple[str, ...], size: tuple[int, int], rows: int
+    archive: Path, place: Callable[[str], Place | None], names: tuple[str, ...], size: tuple[int, int]
 ) -> dict[str, arrays.Arrays]:
-    """The pictures, about `rows` of them, that `place` gives a split and a class, in the order of their names there."""
-    found: dict[str, list[tuple[str, int, Any]]] = {"train": [], "test": []}
-    wanted = members(archive, lambda name: place(name) is not None)
-    for name, content in tracked(wanted, f"{archive.name}: decoding pictures", rows):
-        split, label = place(name) or ("", "")
-        if label not in names:
-            raise DataError(f"{archive}: {name} belongs to class {label!r}, which is none of the {len(names)} expected")
-        found[split].append((name, names.index(label), _decoded(content, f"{archive}:{name}", size)))
-    if missing := [split for split, each in found.items() if not each]:
+    """The pictures that `place` gives a split and a class, in the order of their names there.
+
+    The archive is gone through twice, for the names and for the pictures, so that each picture is decoded into its
+    final place and memory holds the set once.
+    """
+
+    def located(name: str, _: object) -> Place | None:
+        return place(name)
+
+    listed = tracked(
+        each_member(archive, lambda name: place(name) is not None, located), f"{archive.name}: listing pictures"
+    )
+    places = {name: at for name, at in listed if at is not None}
+    rows = {split: sorted(name for name, at in places.items() if at[0] == split) for split in ("train", "test")}
+    if missing := [split for split, each in rows.items() if not each]:
         raise DataError(f"{archive} holds no pictures to {' or '.join(missing)} with")
-    ordered = {split: sorted(each, key=lambda row: row[0]) for split, each in found.items()}
+    if strange := [name for name in places if places[name][1] not in names]:
+        raise DataError(
+            f"{archive}: {strange[0]} belongs to class {places[strange[0]][1]!r}, which is none of the "
+            f"{len(names)} expected"
+        )
+    images = {split: np.empty((len(each), *size, 3), dtype=np.uint8) for split, each in rows.items()}
+    seats = {name: (split, row) for split, each in rows.items() for row, name in enumerate(each)}
+    decoded = tracked(members(archive, places.__contains__), f"{archive.name}: decoding pictures", len(places))
+    for name, content in decoded:
+        split, row = seats[name]
+        images[split][row] = _decoded(content, f"{archive}:{name}", size)
     return {
-        split: {"images": np.stack([row[2] for row in each]), "labels": np.array([row[1] for row in each])}
-        for split, each in ordered.items()
+        split: {"images": images[split], "labels": np.array([names.index(places[name][1]) for name in each])}
+        for split, each in rows.items()
     }
 
 
@@ -80,7 +95,7 @@ def _cinic_place(name: str) -> Place | None:
 def _cinic(folder: Path, *, remote: Remote) -> Tables:
     def make() -> dict[str, arrays.Arrays]:
         archive = fetch(remote, folder, wanted_by="cinic10", layout=("cinic10/train.npz", remote.file))
-        return _stacked(archive, _cinic_place, _CINIC_NAMES, (32, 32), _CINIC_ROWS)
+        return _stacked(archive, _cinic_place, _CINIC_NAMES, (32, 32))
 
     train, test = arrays.prepared(folder, "cinic10", shape=(3, 32, 32), classes=len(_CINIC_NAMES), make=make)
     return Tables(train=train, test=test, class_names=_CINIC_NAMES)
@@ -99,7 +114,7 @@ def _tiny(folder: Path, *, remote: Remote) -> Tables:
             annotated = dict(rows)
         except (KeyError, ValueError) as error:
             raise DataError(f"{archive} does not list the classes of its pictures: {error}") from error
-        return _stacked(archive, partial(_tiny_place, annotated=annotated), names, (64, 64), _TINY_ROWS)
+        return _stacked(archive, partial(_tiny_place, annotated=annotated), names, (64, 64))
 
     train, test = arrays.prepared(folder, "tiny-imagenet", shape=(3, 64, 64), classes=_TINY_CLASSES, make=make)
     return Tables(train=train, test=test, class_names=tuple(f"class {number}" for number in range(_TINY_CLASSES)))
@@ -120,7 +135,7 @@ register(
         name="cinic10",
         title="CINIC-10, 32x32 photographs, training and validation parts joined",
         kind="images",
-        rows=_CINIC_ROWS,
+        rows=270_000,
         shape=(3, 32, 32),
         classes=10,
         test_rows=90_000,
@@ -136,7 +151,7 @@ register(
         name="tiny-imagenet",
         title="Tiny ImageNet, 64x64 photographs, published validation part as test",
         kind="images",
-        rows=_TINY_ROWS,
+        rows=110_000,
         shape=(3, 64, 64),
         classes=_TINY_CLASSES,
         test_rows=10_000,

@@ -12,7 +12,7 @@ import torch
 
 from lossbench import data
 from lossbench.data import archive, cifar
-from lossbench.data._pickles import loads
+from lossbench.data._pickles import load
 from lossbench.errors import DataError
 from lossbench.spec import DataSpec
 
@@ -75,7 +75,7 @@ def test_an_archive_without_the_expected_member_is_refused(tmp_path, monkeypatch
 
 def test_a_pickle_that_wants_to_run_code_is_refused():
     with pytest.raises(DataError, match=r"posix\.system|nt\.system|os\.system"):
-        loads(b"cos\nsystem\n(S'true'\ntR.", "train")
+        load(io.BytesIO(b"cos\nsystem\n(S'true'\ntR."), "train")
 
 
 IMAGES, LABELS = np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int64)
