@@ -40,3 +40,14 @@ def test_fewer_rows_and_larger_inputs_show() -> None:
 
 def test_a_streamed_set_takes_what_its_published_archives_take() -> None:
     assert estimate(presets.load("imagenet-resnet18-mixing")).data_bytes == 154_642_401_280
+
+
+def test_memory_holds_weights_activations_and_rows() -> None:
+    small, wide, deep = (
+        estimate(presets.load("digits-mlp", (f"batch_size={batch}", f"model.hidden=[{','.join(hidden)}]"))).memory_bytes
+        for batch, hidden in ((128, ["64"]), (1280, ["64"]), (128, ["64", "64"]))
+    )
+    # What the way back needs of one row: the 64 inputs, and what the hidden layer gives it, each counted twice.
+    assert (wide - small) == 2 * 1152 * (64 + 64) * 4
+    assert (deep - small) == 2 * 128 * 64 * 4 + (64 * 64 + 64) * 4 * (4 + 3)
+    assert "MiB of memory" in str(estimate(presets.load("wine-linear")))

@@ -1,5 +1,6 @@
 """Published files: fetched whole, verified, and read without unpacking anything onto the disk."""
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -7,6 +8,7 @@ import os
 import struct
 import tarfile
 import tempfile
+import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -14,7 +16,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
 
 from lossbench.data.progress import tracked
 from lossbench.errors import DataError
@@ -25,6 +28,12 @@ T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a write fails with that began well."""
+
+_unreachable: dict[str, urllib.error.URLError] = {}
+"""Hosts that did not answer this process, which the other sets of a sweep need not wait for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +81,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes `path` when everything went well, and leaves no trace otherwise.
 
     Raises:
-        DataError: the folder cannot be written.
+        DataError: the folder cannot be written, or is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +96,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as file:
             yield file
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DataError(
+            f"cannot write {path} ({error.strerror}); make room, or name another folder with --data-dir or "
+            "LOSSBENCH_DATA"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -160,12 +176,26 @@ def _refuse_escapes(path: Path, names: Collection[str]) -> None:
 
 def _download(remote: Remote, path: Path) -> None:
     digest = hashlib.md5(usedforsecurity=False)
-    with urllib.request.urlopen(remote.url, timeout=_TIMEOUT_SECONDS) as answer, replacing(path) as file:
+    with _asked(remote.url) as answer, replacing(path) as file:
         total = int(answer.headers.get("Content-Length") or 0) // _CHUNK or None
         for chunk in tracked(iter(lambda: answer.read(_CHUNK), b""), f"fetching {remote.file}, MiB", total):
             file.write(chunk)
             digest.update(chunk)
         _verify(digest.hexdigest(), remote, f"what {remote.url} sends, and nothing of it is kept")
+
+
+def _asked(url: str) -> Any:
+    host = urlsplit(url).netloc
+    if host in _unreachable:
+        raise _unreachable[host]
+    try:
+        return urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError:
+        raise
+    except urllib.error.URLError as error:
+        if host:
+            _unreachable[host] = error
+        raise
 
 
 def _verify(found: str, remote: Remote, what: str) -> None:

@@ -202,6 +202,7 @@ def _register(task: str) -> None:
             origin=_ORIGIN,
             layout=_candidates(task, ("train",)),
             kept=f"{name}/pieces-*.npz",
+            files=(f"glue/{task}/*", f"glue/{task}_*", f"{name}/*"),
             read=partial(_read, task=task, name=name),
         )
     )

@@ -26,7 +26,8 @@ class Held:
     state: State
     path: Path | None
     size: int | None
-    """Bytes of everything that belongs to it; None for sets of so many files that counting them takes minutes."""
+    """Bytes of everything that belongs to it; for sets of so many files that counting them takes minutes, those of the
+    published archives."""
 
 
 def matching(patterns: Iterable[str]) -> tuple[Source, ...]:
@@ -53,9 +54,13 @@ def held(source: Source, folder: Path) -> Held:
     if path is None:
         return Held(source=source, state="missing", path=None, size=None)
     if source.streamed:
-        return Held(source=source, state="present", path=path, size=None)
-    files = [path] if path.parent == folder else [each for each in path.parent.rglob("*") if each.is_file()]
-    return Held(source=source, state="present", path=path, size=sum(file.stat().st_size for file in files))
+        return Held(source=source, state="present", path=path, size=source.file_bytes)
+    if source.files:
+        found = {each for pattern in source.files for each in folder.glob(pattern)}
+    else:
+        found = {path} if path.parent == folder else set(path.parent.rglob("*"))
+    size = sum(each.stat().st_size for each in found if each.is_file())
+    return Held(source=source, state="present", path=path, size=size)
 
 
 def prepared(spec: DataSpec, folder: Path) -> bool:

@@ -89,6 +89,8 @@ class Source:
     """Paths below the data folder it is read from, the preferred one first; empty where it needs no file."""
     kept: str = ""
     """What it leaves below the data folder once it has been prepared, as a pattern; empty where it is read anew."""
+    files: tuple[str, ...] = ()
+    """Patterns of what belongs to it below the data folder, for a set that shares the folder it is read from."""
     file_bytes: int | None = None
     """What its files take, for a set whose rows are read from them batch by batch because memory does not hold them."""
     read: Callable[[Path], Tables]

@@ -1,6 +1,8 @@
 """Archives: verified, read without unpacking, refused when they try to escape, never half-written."""
 
 import io
+import resource
+import socket
 import tarfile
 import zipfile
 from pathlib import Path
@@ -115,3 +117,33 @@ def test_an_unwritable_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"cannot write to .*--data-dir"), archive.replacing(tmp_path / "file" / "x"):
         pass
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with (
+            pytest.raises(DataError, match=r"cannot write .*x \(.*--data-dir"),
+            archive.replacing(tmp_path / "x") as file,
+        ):
+            file.write(bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_did_not_answer_is_not_asked_again(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()
+    silent = archive.Remote(url=f"http://127.0.0.1:{address[1]}/set", file="set", md5="0" * 32)
+    with pytest.raises(DataError) as first:
+        fetch(silent, tmp_path)
+    with socket.create_server(address) as now_there:
+        now_there.settimeout(0)
+        with pytest.raises(DataError) as second:
+            fetch(silent, tmp_path)
+        assert str(second.value) == str(first.value)
+        with pytest.raises(BlockingIOError):
+            now_there.accept()
