@@ -116,8 +116,11 @@ def test_every_thread_moves_and_moves_back(another: Callable[[], "subprocess.Pop
 
 def test_without_a_place_to_meet_nothing_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
+    before = os.sched_getaffinity(0)
     with cores.sharing() as look:
         look()
+        assert os.sched_getaffinity(0) == before
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("chosen", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
