@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lossbench.losses._knobs import Number
-from lossbench.losses._numerics import refuse_second_derivative
+from lossbench.losses._numerics import refuse_second_derivative, times
 
 __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "true_class_loss"]
 
@@ -55,7 +55,7 @@ class TrueClass(NamedTuple):
         if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
             return alpha * self.ce + beta * self.not_p, alpha + beta * self.p
         # The same with fewer kernels, which is what small batches wait for.
-        passive = beta * self.not_p
+        passive = times(beta, self.not_p)
         value = torch.sub(passive, self.log_p, alpha=alpha)
         # Where alpha is no small part of the weight, nothing is lost by coming from the other side.
         return value, alpha + beta - passive if abs(beta) <= _LITTLE * alpha else alpha + beta * self.p
@@ -156,6 +156,8 @@ class _TrueClassLoss(torch.autograd.Function):
         gradient = residual.mul_(
             upstream * ctx.weight if isinstance(ctx.weight, Tensor) or ctx.weight != 1 else upstream
         )
+        if not ctx.learned and len(ctx.needs_input_grad) == 4:
+            return gradient, None, None, None
         slopes: list[Tensor | None] = [None] * (len(ctx.needs_input_grad) - 4)
         if ctx.learned:
             leaves = [ctx.leaves[place] for place in ctx.learned]

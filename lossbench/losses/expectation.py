@@ -8,6 +8,7 @@ from torch import Tensor
 from lossbench.errors import UsageError
 from lossbench.losses._knobs import Fixed, Number, Source, Words, at_least, within
 from lossbench.losses._margin import TrueClass
+from lossbench.losses._numerics import times
 from lossbench.losses._registry import true_class
 
 __all__ = ["ce_el", "ce_matched", "expectation", "mae", "mixture"]
@@ -44,7 +45,7 @@ def mae(true: TrueClass) -> tuple[Tensor, Number]:
     Identities: twice expectation; summed over all labels it is 2 (C - 1) whatever the logits.
     Caveats: underfits with many classes; some public code drops the factor 2.
     """
-    return 2 * true.not_p, 2 * true.p
+    return times(2.0, true.not_p), times(2.0, true.p)
 
 
 def mixture(focus: Number) -> tuple[Number, Number]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import Fixed, Number, at_least
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import plus, power
+from lossbench.losses._numerics import plus, power, times
 from lossbench.losses._registry import true_class
 
 __all__ = ["poly1", "poly1_focal"]
@@ -57,7 +57,7 @@ def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Ten
     Caveats: under-confident, as focal loss is.
     """
     log_p, not_p, _ = true
-    passive = epsilon * not_p
+    passive = times(epsilon, not_p)
     raised = passive - log_p
     if isinstance(gamma, Tensor) or gamma < 1:
         factor = power(not_p, gamma)

@@ -74,7 +74,7 @@ def rce(true: TrueClass, *, A: Number) -> tuple[Tensor, Number]:  # noqa: N803
     Identities: |A| times expectation; summed over all labels it is |A| (C - 1) whatever the logits.
     Caveats: alone it stalls where there are many classes, as expectation does.
     """
-    return -A * true.not_p, -A * true.p
+    return times(-A, true.not_p), times(-A, true.p)
 
 
 @true_class(
@@ -142,10 +142,11 @@ def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
     Identities: expectation at t = 1, el + el^2 / 2 at t = 2, ce as t grows.
     Caveats: minimised by a vertex of the simplex for small t, so its probabilities mean little.
     """
-    value, weight = true.not_p / t, true.p
+    p = true.p
+    value, weight = times(1 / t, true.not_p), p
     for term in range(t - 1, 0, -1):
-        value = true.not_p * (1 / term + value)
-        weight = torch.addcmul(true.p, true.not_p, weight)
+        value = torch.addcmul(times(1 / term, true.not_p), true.not_p, value)
+        weight = torch.addcmul(p, true.not_p, weight)
     return value, weight
 
 
