@@ -24,6 +24,8 @@ _POLL_SECONDS = 0.02
 
 _TABLES = ("event", "started", "ended", "spell", "metric", "prediction", "mark")
 
+_WITHOUT_AN_END = "SELECT 1 FROM started ANTI JOIN ended USING (run_id, attempt) LIMIT 1"
+
 _RUNNING = """
 SELECT run_id, provenance->>'$.host', provenance->>'$.boot_id',
     TRY_CAST(provenance->>'$.pid' AS BIGINT), TRY_CAST(provenance->>'$.pid_started' AS BIGINT)
@@ -108,7 +110,8 @@ class Store:
 
     def _tell_the_dead(self) -> None:
         names = ("host", "boot_id", "pid", "pid_started")
-        running = self.rows(_RUNNING)
+        # The view is made of all runs; most stores have none that could be running.
+        running = self.rows(_RUNNING) if self.rows(_WITHOUT_AN_END) else []
         lost = [run for run, *identity in running if processes.alive(dict(zip(names, identity, strict=True))) is False]
         ((database,),) = self.rows("SELECT current_database()")
         self.rows("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
