@@ -65,6 +65,8 @@ def compare_losses(
     """
     if not 0 < alpha < 0.5:
         raise UsageError(f"alpha is {alpha}; it must lie between 0 and 0.5")
+    if min_effect is not None and not 0 < min_effect < math.inf:
+        raise UsageError(f"the smallest difference that matters is {min_effect:g}; it must be above 0 and finite")
     everything = queries.runs(store, replace(selection, losses=()))
     if not everything:
         raise nothing(store, selection)

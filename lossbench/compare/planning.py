@@ -55,8 +55,8 @@ def plan(spread: Spread, delta: float, measure: Measure, *, alpha: float = 0.05,
         UsageError: a number is out of range.
     """
     delta = delta / measure.scale
-    if not (delta > 0 and spread.sd > 0):
-        raise UsageError("the difference to see and the spread must be above 0")
+    if not (0 < delta < math.inf and 0 < spread.sd < math.inf):
+        raise UsageError("the difference to see and the spread must be above 0 and finite")
     if not (0 < alpha < 0.5 < target < 1):
         raise UsageError("alpha lies between 0 and 0.5, the power between 0.5 and 1")
     errors = [(n, spread.sd / math.sqrt(n)) for n in SEEDS]

@@ -61,7 +61,8 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
 
     # A z test would need the square; a t test about z^2/2 more, half of that without pairs.
     z = normal_quantile(1 - alpha / 2)
-    guess = ((z + normal_quantile(target)) * sd / delta) ** 2 + z * z / (2 if paired else 4)
+    errors = (z + normal_quantile(target)) * sd / delta
+    guess = errors * errors + z * z / (2 if paired else 4)
     if guess >= MOST_SEEDS:
         return MOST_SEEDS
     n = max(3, math.ceil(guess))

@@ -63,6 +63,8 @@ def test_json_holds_stored_units(bench, lossbench):
         (("compare", "--where", "nothing = 1"), ExitCode.USAGE, "--where"),
         (("compare", "--new-test-set"), ExitCode.NOTHING_FOUND, "kept its predictions"),
         (("power", "--delta", "0"), ExitCode.USAGE, "above 0"),
+        (("power", "--delta", "0.3", "--sd", "inf"), ExitCode.USAGE, "finite"),
+        (("compare", "--min-effect", "0"), ExitCode.USAGE, "must be above 0"),
         (("power", "--delta", "1", "--preset", "tox"), ExitCode.NOTHING_FOUND, "did you mean 'toy'"),
         (("aa", "toy"), ExitCode.NOTHING_FOUND, "10 finished runs of ce are needed"),
         (("claims", "show", "1234.56789"), ExitCode.USAGE, "unknown paper"),

@@ -177,6 +177,8 @@ def test_presets_are_kept_apart_and_pooled(bench):
         (both, {"metric": "top1"}, UsageError, "did you mean 'top1_acc'"),
         (both, {"at": "mean:2-9"}, UsageError, "beyond the 3 epochs"),
         (both, {"alpha": 1.5}, UsageError, "between 0 and 0.5"),
+        (both, {"min_effect": 0.0}, UsageError, "matters is 0; it must be above 0 and finite"),
+        (both, {"min_effect": float("nan")}, UsageError, "matters is nan; it must be above 0 and finite"),
         (both, {"at": "first"}, UsageError, "epoch rule 'first'"),
         (lambda b: (b.arm("ce", BASE, status="diverged"), b.arm("adaptive", BASE, status="failed")), {}, NothingFound,
          r"no run has a value to compare \(5 diverged, 5 failed\)"),

@@ -59,6 +59,7 @@ def test_seeds_needed_unpaired_equals_statsmodels():
 def test_seeds_needed_at_the_ends():
     assert power.seeds_needed(1e-9, 0.2) == 3
     assert power.seeds_needed(1.0, 1e-9) == power.MOST_SEEDS
+    assert power.seeds_needed(0.4, 1e-300) == power.MOST_SEEDS
 
 
 def test_seeds_for_the_gain_of_one_image_in_two_thousand():
