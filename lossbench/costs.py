@@ -30,10 +30,11 @@ _PROGRAM = 900 << 20
 """A process that has trained its first batch holds about this much besides what its preset adds: torch, its kernels
 and compiler, DuckDB; measured with torch 2.15 on Linux, and rounded up."""
 
-_COPIES = {"weights": 4, "states": 3, "activations": 2, "rows": 3}
+_COPIES = {"weights": 4, "states": 3, "activations": 3, "rows": 3}
 """How often each part may be in memory at once. Weights: themselves, their gradients, a checkpoint being made and its
-bytes. States of the optimizer: themselves and the latter two. Activations: those kept for the way back, and the
-gradients that take their place. Rows: as read, in the network's order, and divided into splits."""
+bytes. States of the optimizer: themselves and the latter two. Activations: those kept for the way back, the gradients
+that take their place, and what convolutions lay out anew for themselves. Rows: as read, in the network's order, and
+divided into splits."""
 
 _STATES = {"sgd": 1, "adam": 2, "adamw": 2}
 """Numbers that an optimizer keeps for each weight."""

@@ -235,8 +235,9 @@ class Trainer:
             inputs = inputs.contiguous(memory_format=self._layout)
         # Shorter batches and evaluation go without: each shape would be compiled for itself.
         fast = self._compiled if self.model.training and len(inputs) == self.spec.preset.batch_size else None
+        network = self.model if fast is None else fast  # torch's compiled modules have no truth value
         with self._autocast():
-            logits: Tensor = (fast or self.model)(inputs)
+            logits: Tensor = network(inputs)
         return logits
 
     def _example(self) -> Tensor:

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import math
 import random
+from functools import partial
 
 import pytest
 import torch
@@ -313,3 +314,12 @@ def test_a_layout_that_crashes_is_refused_before_it_does():
     _check_layout(narrow, torch.device("cuda"))
     for sound in (torch.nn.Conv2d(16, 32, 1, stride=2), torch.nn.Conv2d(8, 16, 1), torch.nn.Conv2d(8, 16, 3, stride=2)):
         _check_layout(sound, torch.device("cpu"))
+
+
+def test_a_compiled_pass_trains_to_the_same_numbers(images, monkeypatch):
+    # This backend captures the network and runs it as it is: no C++ compiler is needed, and no bit differs.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    settings = spec(epochs=1)
+    captured = Trainer(settings, images, device="cpu", compile=True)
+    assert captured.compiled
+    assert numbers(captured.epochs()) == numbers(Trainer(settings, images, device="cpu").epochs())
