@@ -228,12 +228,13 @@ def _refuse(
     fields = [field for field in found if field not in tuned]
     if not fields:
         return []
+    path = fields[0] if fields[0] == "numbers_version" else f"preset.{fields[0]}"
     for loss, runs in by_loss.items():
         seed, count = Counter(row.seed for row in runs).most_common(1)[0]
         if count > 1:
             raise NotComparable(
                 f"{preset}: {loss} has {count} runs of seed {seed} that differ in {', '.join(fields)}; "
-                "choose one of them with --where"
+                f"choose one of them, as with --where \"spec->>'$.{path}' = ...\""
             )
     return [f"{preset}: the runs differ in {', '.join(fields)}, as --allow permits"]
 

@@ -97,6 +97,8 @@ def test_a_seed_with_two_recipes_is_refused_even_when_the_field_is_allowed(bench
         compare(bench, allow=("batch_size",))
     chosen = Selection(where="recipe IN (SELECT recipe FROM run WHERE loss = 'adaptive')")
     assert compare(bench, chosen).panels[0].contrasts[0].verdict is Verdict.BETTER
+    as_advised = Selection(where="spec->>'$.preset.batch_size' = '32'")
+    assert compare(bench, as_advised).panels[0].contrasts[0].verdict is Verdict.BETTER
 
 
 def test_recipes_of_losses_left_out_do_not_matter(bench):
