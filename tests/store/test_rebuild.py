@@ -1,12 +1,16 @@
 """Leaving an earlier schema behind, mending a damaged file, and lifting events."""
 
+import gzip
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from lossbench.errors import StoreBusy, StoreError
+from lossbench.events import from_json, to_json
 from lossbench.home import Home
 from lossbench.journal import read
 from lossbench.store import Selection, Store, file, ingest, merge, queries, rebuild, upcast
@@ -14,6 +18,7 @@ from tests.store.conftest import Teller, a_spec
 from tests.store.test_store import seen, seen_error, stranger
 
 VIEWS = ("run", "epoch", "final", "cell")
+SAMPLES = Path(__file__).parent / "samples"
 
 
 def shown(home: Home) -> dict[str, list[str]]:
@@ -61,6 +66,37 @@ def test_a_store_of_an_earlier_schema_opens_as_if_it_were_new_and_is_kept(filled
     assert old.execute("SELECT schema_version FROM meta").fetchall() == [(0,)]
     old.close()
     assert seen(filled)[1] == []
+
+
+@pytest.mark.parametrize("journals_left", [True, False])
+@pytest.mark.parametrize("schema", sorted(int(folder.name[6:]) for folder in SAMPLES.glob("schema*/")))
+def test_a_store_written_under_every_schema_still_says_all_it_said(
+    home: Home, schema: int, journals_left: bool
+) -> None:
+    sample = SAMPLES / f"schema{schema}"
+    home.store.write_bytes(gzip.decompress((sample / "store.duckdb.gz").read_bytes()))
+    if journals_left:
+        shutil.copytree(sample / "journal", home.journals, dirs_exist_ok=True)
+    with Store.open(home) as store:
+        assert len(store.notes) == (schema < file.SCHEMA_VERSION)
+        said = {
+            view: {"columns": list(rows.columns), "rows": [[str(value) for value in row] for row in rows.rows]}
+            for view in VIEWS
+            for rows in [store.sql(f"SELECT * FROM {view} ORDER BY ALL")]
+        }
+        events = {
+            (attempt, seq): told(json.loads(body))
+            for attempt, seq, body in store.sql("SELECT attempt, seq, body FROM event").rows
+        }
+    assert said == json.loads((sample / "views.json").read_text(encoding="utf-8"))
+    journals = [line for journal in (sample / "journal").iterdir() for line in read(journal)]
+    assert events == {(line.attempt, line.seq): told(line.body) for line in journals}
+    assert len(kept_files(home, f"schema-{schema}")) == (schema < file.SCHEMA_VERSION)
+
+
+def told(body: dict[str, Any]) -> dict[str, Any]:
+    """What an event says, in the form in which NaN equals itself."""
+    return to_json(from_json(body))
 
 
 def test_an_upgrade_that_dies_half_way_has_changed_nothing(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:
