@@ -46,9 +46,11 @@ ORDER BY run_id, split, "row"
 _TABLES = {"run": _RUN, "epoch": _EPOCH, "prediction": _PREDICTION}
 
 _SCALARS = f"""
-SELECT epoch, epoch_us(max(time)) / 1e6 AS seconds, split || '/' || name AS tag, arg_max(value, time)
-FROM metric WHERE {_CHOSEN} GROUP BY run_id, epoch, split, name
-ORDER BY epoch, tag
+SELECT epoch, told.seconds, split || '/' || name AS tag, value
+FROM epoch JOIN (
+    SELECT run_id, epoch, epoch_us(max(time)) / 1e6 AS seconds FROM entry WHERE kind = 'epoch' GROUP BY run_id, epoch
+) AS told USING (run_id, epoch)
+WHERE {_CHOSEN} ORDER BY epoch, tag
 """
 
 # On the way through pandas a NaN becomes NULL, which no stored value is. JSON has no word for either.

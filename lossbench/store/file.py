@@ -35,7 +35,7 @@ __all__ = [
     "troubles",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of `schema.sql`; a file of an earlier one is rebuilt, one of a later one refused."""
 
 # DuckDB 1.5 cannot read files in the default format of 2.0, and nothing here needs what is new in it.

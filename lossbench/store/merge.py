@@ -24,7 +24,7 @@ _BATCH = 20_000
 
 _EVENTS = "SELECT attempt, seq, body FROM event ORDER BY attempt, seq"
 
-_KNOWN = "SELECT attempt, seq FROM event WHERE attempt IN (SELECT unnest($attempts))"
+_KNOWN = "SELECT attempt, seq FROM entry WHERE attempt IN (SELECT unnest($attempts))"
 
 
 @dataclass(frozen=True, slots=True)

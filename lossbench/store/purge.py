@@ -17,9 +17,9 @@ from lossbench.store.upkeep import drop_journals, quiet
 
 __all__ = ["purge"]
 
-_OF_RUNS = ("event", "started", "ended", "spell", "metric", "prediction", "mark")
+_OF_RUNS = ("entry", "started", "ended", "spell", "metric", "prediction", "mark")
 
-_ATTEMPTS = "SELECT DISTINCT attempt FROM event WHERE run_id IN (SELECT unnest($runs))"
+_ATTEMPTS = "SELECT DISTINCT attempt FROM entry WHERE run_id IN (SELECT unnest($runs))"
 
 
 def purge(home: Home, run_ids: Collection[str], *, wait: float = 30.0) -> None:
@@ -58,7 +58,7 @@ def _copy_others(store: Path, fresh: Path, new: duckdb.DuckDBPyConnection, run_i
     quoted = str(store).replace("'", "''")
     try:
         new.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
-        attempts = {attempt for (attempt,) in new.execute(_ATTEMPTS.replace("event", "old.event"), values).fetchall()}
+        attempts = {attempt for (attempt,) in new.execute(_ATTEMPTS.replace("entry", "old.entry"), values).fetchall()}
         new.begin()
         new.execute("INSERT INTO ingested FROM old.ingested")
         for table in _OF_RUNS:

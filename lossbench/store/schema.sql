@@ -1,14 +1,18 @@
 -- The present schema, whole. There are no keys and no indexes: rows are only ever added, and readers take the latest.
--- Times are UTC. A different schema_version is brought here by writing a new file from the `event` table.
+-- Times are UTC. A different schema_version is brought here by writing a new file from the events.
+-- The view `event` puts epochs and starts together again, whose bodies are not kept.
 
 CREATE TABLE meta (schema_version INTEGER, made_by VARCHAR, made_at TIMESTAMP);
 
 -- How much of each journal is inside: complete lines up to `bytes`, the last number read, the file's size then.
 CREATE TABLE ingested (attempt VARCHAR, bytes BIGINT, seq BIGINT, size BIGINT);
 
--- Every event whole. (attempt, seq) names it for ever; the tables below are made from it and from nothing else.
-CREATE TABLE event (
-    attempt VARCHAR, seq BIGINT, run_id VARCHAR, kind VARCHAR, epoch INTEGER, time TIMESTAMP, body JSON
+-- One row per event; (attempt, seq) names it for ever. `v` is its version. `metrics` counts the values of an epoch,
+-- which stand in `metric` under the same run, `began` and seq; a start stands in `started`; `body` holds the other
+-- kinds whole. `began` is when the process that tells of an epoch took up the run.
+CREATE TABLE entry (
+    attempt VARCHAR, seq BIGINT, run_id VARCHAR, kind VARCHAR, v INTEGER, epoch INTEGER, time TIMESTAMP,
+    began TIMESTAMP, metrics INTEGER, body JSON
 );
 
 CREATE TABLE started (
@@ -25,8 +29,9 @@ CREATE TABLE spell (
     attempt VARCHAR, run_id VARCHAR, first_at TIMESTAMP, last_at TIMESTAMP, epoch INTEGER
 );
 
+-- Of two records of an epoch the one counts whose process took up the run later.
 CREATE TABLE metric (
-    run_id VARCHAR, epoch INTEGER, split VARCHAR, name VARCHAR, value DOUBLE, time TIMESTAMP
+    run_id VARCHAR, epoch INTEGER, split VARCHAR, name VARCHAR, value DOUBLE, began TIMESTAMP, seq BIGINT
 );
 
 -- One row per run and split; element i of each list is row i of the split.
@@ -36,6 +41,31 @@ CREATE TABLE prediction (
 );
 
 CREATE TABLE mark (run_id VARCHAR, field VARCHAR, value VARCHAR, time TIMESTAMP, seq BIGINT);
+
+-- Every event whole, as its journal told it but for the order of an epoch's metrics. JSON has no word for NaN or infinity.
+CREATE VIEW event AS
+WITH measured AS (
+    SELECT run_id, began, seq, json_group_object(
+        split || '/' || name, CASE WHEN isfinite(value) THEN to_json(value) ELSE to_json(value::VARCHAR) END
+    ) AS metrics
+    FROM metric GROUP BY run_id, began, seq
+)
+SELECT
+    entry.attempt, entry.seq, entry.run_id, kind, epoch, entry.time,
+    CASE kind
+        WHEN 'epoch' THEN json_object(
+            'v', v, 'kind', kind, 'run_id', entry.run_id, 'at', strftime(entry.time, '%Y-%m-%dT%H:%M:%S.%f+00:00'),
+            'epoch', epoch, 'metrics', coalesce(measured.metrics, '{}'::JSON)
+        )
+        WHEN 'started' THEN json_object(
+            'v', v, 'kind', kind, 'run_id', entry.run_id, 'at', strftime(entry.time, '%Y-%m-%dT%H:%M:%S.%f+00:00'),
+            'key', key, 'recipe', recipe, 'spec', spec, 'from_epoch', from_epoch, 'provenance', provenance
+        )
+        ELSE body
+    END AS body
+FROM entry
+LEFT JOIN measured ON kind = 'epoch' AND (measured.run_id, measured.began, measured.seq) = (entry.run_id, entry.began, entry.seq)
+LEFT JOIN started ON kind = 'started' AND (started.attempt, started.seq) = (entry.attempt, entry.seq);
 
 -- The public read interface.
 
@@ -92,12 +122,12 @@ LEFT JOIN marks USING (run_id);
 
 -- One row per metric of a finished epoch. A resumed run may have repeated an epoch; the latest record counts.
 CREATE VIEW epoch AS
-SELECT run_id, epoch, split, name, arg_max(value, time) AS value
+SELECT run_id, epoch, split, name, arg_max(value, began) AS value
 FROM metric GROUP BY run_id, epoch, split, name;
 
 -- The last epoch's value of every metric of every run.
 CREATE VIEW final AS
-SELECT run_id, split, name, max(epoch) AS epoch, arg_max(value, row(epoch, time)) AS value
+SELECT run_id, split, name, max(epoch) AS epoch, arg_max(value, row(epoch, began)) AS value
 FROM metric GROUP BY run_id, split, name;
 
 -- One row per cell of the bench: its best attempt. A finished run beats a live one, a live one one that can be resumed.

@@ -16,13 +16,13 @@ from duckdb import DuckDBPyConnection
 from lossbench import processes
 from lossbench.errors import StoreBusy, StoreError, UsageError
 from lossbench.home import Home
-from lossbench.store import file, ingest, rebuild
+from lossbench.store import file, ingest, merge, rebuild
 
 __all__ = ["Rows", "Store", "try_ingest"]
 
 _POLL_SECONDS = 0.02
 
-_TABLES = ("event", "started", "ended", "spell", "metric", "prediction", "mark")
+_TABLES = ("entry", "started", "ended", "spell", "metric", "prediction", "mark")
 
 _WITHOUT_AN_END = "SELECT 1 FROM started ANTI JOIN ended USING (run_id, attempt) LIMIT 1"
 
@@ -198,6 +198,10 @@ def _beside(home: Home, notes: list[str], why: str) -> DuckDBPyConnection:
         notes += ingest.take_in(connection, home)
         return _sealed(connection)
     notes.append(f"{why}; its runs and the newest lines of the journals are shown all the same")
+    if connection.execute("SELECT schema_version FROM held.main.meta").fetchall() < [(file.SCHEMA_VERSION,)]:
+        connection.execute("DETACH held")
+        notes += [*merge.carry_over(home.store, connection).notes, *ingest.take_in(connection, home)]
+        return _sealed(connection)
     connection.execute("CREATE TEMP VIEW ingested AS FROM held.main.ingested")
     taken = ingest.receipts(connection)
     connection.execute("DROP VIEW temp.ingested")

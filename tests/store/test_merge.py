@@ -94,10 +94,10 @@ def test_records_of_a_hostile_store_that_are_no_events_are_left_out(home: Home, 
     seen(other)
     connection = duckdb.connect(str(other.store))
     connection.execute(
-        "UPDATE event SET body = json_merge_patch(body, '{\"run_id\": \"../../x\"}') WHERE kind = 'ended'"
+        "UPDATE entry SET body = json_merge_patch(body, '{\"run_id\": \"../../x\"}') WHERE kind = 'ended'"
     )
-    connection.execute("INSERT INTO event VALUES ('x', -1, 'r', 'epoch', 1, now()::TIMESTAMP, '{\"v\": 1}')")
-    connection.execute("INSERT INTO event VALUES (NULL, NULL, NULL, NULL, NULL, NULL, NULL)")
+    connection.execute("INSERT INTO entry VALUES ('x', -1, 'r', 'epoch', 1, 1, now()::TIMESTAMP, NULL, 0, NULL)")
+    connection.execute("INSERT INTO entry (attempt) VALUES (NULL)")
     connection.close()
     merged = merge.import_store(home, other.store)
     assert "3 record(s)" in merged.notes[0]
@@ -158,11 +158,11 @@ def test_a_sound_store_passes_every_check_and_its_figures_add_up(home: Home, tel
 @pytest.mark.parametrize(
     ("damage", "finding"),
     [
-        ("INSERT INTO event SELECT * FROM event LIMIT 1", "every event counts once"),
+        ("INSERT INTO entry FROM entry LIMIT 1", "every event counts once"),
         ("DELETE FROM metric", "every epoch's metrics are there"),
         ("DELETE FROM ended", "every end is there"),
         ("DELETE FROM started", "every run has a beginning"),
-        ("DELETE FROM event WHERE epoch = 2", "no epoch is missing between others"),
+        ("DELETE FROM entry WHERE epoch = 2", "no epoch is missing between others"),
     ],
 )
 def test_a_check_finds_what_somebody_did_to_the_tables(home: Home, tell: Teller, damage: str, finding: str) -> None:

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 
 from lossbench.errors import StoreBusy, StoreError
@@ -36,11 +38,14 @@ def filled(home: Home, tell: Teller) -> Home:
 
 
 def make_older(home: Home) -> None:
-    """Give the store the look of an earlier schema: its number, and tables that it did not have yet."""
+    """Give the store the look of an earlier schema: its number, every event whole, and tables that it did not have."""
     connection = duckdb.connect(str(home.store))
-    for view in ("cell", "run"):
+    connection.execute("CREATE TABLE told AS FROM event")
+    for view in ("cell", "run", "event"):
         connection.execute(f"DROP VIEW {view}")
-    connection.execute("DROP TABLE spell")
+    connection.execute("ALTER TABLE told RENAME TO event")
+    for table in ("spell", "entry"):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute("ALTER TABLE started DROP COLUMN recipe")
     connection.execute("UPDATE meta SET schema_version = 0")
     connection.close()
@@ -97,6 +102,34 @@ def test_a_store_written_under_every_schema_still_says_all_it_said(
 def told(body: dict[str, Any]) -> dict[str, Any]:
     """What an event says, in the form in which NaN equals itself."""
     return to_json(from_json(body))
+
+
+def test_every_number_comes_back_bit_for_bit(home: Home, tell: Teller) -> None:
+    bits = np.random.default_rng(0).integers(0, 2**64, 3000, dtype=np.uint64).view(np.float64)
+    edges = [5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 0.1, 1e16, 3.0, math.inf, -math.inf]
+    values = [*(each for each in bits.tolist() if math.isfinite(each)), *edges]
+    tell.run("one", values=[{f"test/a.b/m{i}": value for i, value in enumerate(values)}, {}])
+    seen(home)
+    for journal in home.journals.iterdir():
+        journal.unlink()
+    rebuild.rebuild(home)
+    with Store.open(home) as store:
+        stored = dict(store.sql("SELECT name, value FROM metric").rows)
+        bodies = [body for (body,) in store.sql("SELECT body FROM event WHERE kind = 'epoch' ORDER BY seq").rows]
+    assert [stored[f"a.b/m{i}"].hex() for i in range(len(values))] == [value.hex() for value in values]
+    first, second = (json.loads(body)["metrics"] for body in bodies)
+    assert [float(first[f"test/a.b/m{i}"]).hex() for i in range(len(values))] == [value.hex() for value in values]
+    assert second == {}
+
+
+def test_an_older_store_that_may_not_be_rewritten_now_is_shown_from_memory(filled: Home) -> None:
+    before = shown(filled)
+    make_older(filled)
+    with file.locked(filled, wait=0), Store.open(filled, wait=0.1) as store:
+        assert "the newest lines of the journals are shown" in store.notes[0]
+        said = {view: [repr(row) for row in store.sql(f"SELECT * FROM {view} ORDER BY ALL").rows] for view in VIEWS}
+    assert said == before
+    assert kept_files(filled, "schema-0") == []
 
 
 def test_an_upgrade_that_dies_half_way_has_changed_nothing(filled: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ _CHOSEN = "WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition})
 
 _LAST = f"""
 {_CHOSEN}, recorded AS (
-    SELECT run_id, arg_max(value, row(epoch, time)) AS value, max(epoch) AS epoch
+    SELECT run_id, arg_max(value, row(epoch, began)) AS value, max(epoch) AS epoch
     FROM metric WHERE split = $split AND name = $metric GROUP BY run_id
 )
 SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id
@@ -93,7 +93,7 @@ SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY
 
 _MEAN = f"""
 {_CHOSEN}, recorded AS (
-    SELECT run_id, epoch, arg_max(value, time) AS value
+    SELECT run_id, epoch, arg_max(value, began) AS value
     FROM metric WHERE split = $split AND name = $metric AND epoch BETWEEN $first AND $last GROUP BY run_id, epoch
 )
 SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN avg(value) END, max(epoch), count(*)
@@ -104,8 +104,8 @@ FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY st
 _BEST = f"""
 {_CHOSEN}, recorded AS (
     SELECT run_id, epoch,
-        arg_max(value, time) FILTER (split = $split) AS value,
-        $sign * arg_max(value, time) FILTER (split = $judge) AS score
+        arg_max(value, began) FILTER (split = $split) AS value,
+        $sign * arg_max(value, began) FILTER (split = $judge) AS score
     FROM metric WHERE name = $metric AND split IN ($split, $judge) GROUP BY run_id, epoch
 ), picked AS (
     SELECT run_id,
@@ -117,7 +117,7 @@ SELECT run_id, value, epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY s
 
 _CURVES = f"""
 {_CHOSEN}, recorded AS (
-    SELECT run_id, epoch::BIGINT AS epoch, arg_max(value, time) AS value
+    SELECT run_id, epoch::BIGINT AS epoch, arg_max(value, began) AS value
     FROM metric WHERE split = $split AND name = $metric GROUP BY run_id, epoch
 )
 SELECT run_id, list(epoch ORDER BY epoch) AS epochs, list(value ORDER BY epoch) AS numbers
