@@ -20,6 +20,7 @@ import torch
 from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
+from lossbench.company import Work
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError
 from lossbench.events import (
@@ -36,6 +37,7 @@ from lossbench.events import (
 from lossbench.home import Home, Keep
 from lossbench.journal import Journal, writing
 from lossbench.provenance import provenance
+from lossbench.ranks import World
 from lossbench.saving import Saver, Standing
 from lossbench.spec import RunSpec
 from lossbench.stopwatch import Stopwatch
@@ -49,6 +51,9 @@ REPAYS_COMPILING = 1e15
 _ALL_THREADS = torch.get_num_threads()
 
 Stop = Callable[[], bool]
+
+Join = Callable[[], AbstractContextManager[World]]
+"""Comes together with the other ranks of a training program."""
 
 
 class Engine(Protocol):
@@ -75,12 +80,14 @@ def execute(
     keep: Keep = "none",
     owner: Mapping[str, Any] | None = None,
     watch: Stopwatch | None = None,
+    join: Join = lambda: nullcontext(World()),
 ) -> Iterator[Event]:
     """Train one network, or the cells of one cohort together, and say what happens.
 
     A cell whose entry in `run_ids` names an earlier attempt goes on where that one's checkpoint stands, under the
     same run id and with the same number of threads, so that its numbers are those of an undisturbed run. `owner` is
-    recorded as the process that these runs live and die with, where that is not this one.
+    recorded as the process that these runs live and die with, where that is not this one. Once it is clear that there
+    is something to train, this process goes to `join` those that train it together, of which it is the first.
 
     Raises:
         LossbenchError: the cells cannot be begun at all (no such device, data, model option, another spec than the
@@ -102,15 +109,14 @@ def execute(
         # Who writes into a folder that machines share cannot be told from here.
         if home.checkpoint_folder is None:
             checkpoint.tidy(home, lambda name: _still_writing(home.journals / f"{name.partition('-')[0]}.jsonl"))
-        with Journal(home) as journal:
+        with join() as world, Journal(home) as journal:
             # Only members at the same epoch can be trained together; they never depend on who is beside them.
             together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
             for number, (_, members) in enumerate(together):
-                execution = _Execution(
-                    list(members), home, journal, f"{journal.attempt}-{number}", keep, owner or {}, watch or Stopwatch()
-                )
+                name = f"{journal.attempt}-{number}"
+                execution = _Execution(list(members), home, journal, name, keep, owner or {}, watch or Stopwatch())
                 with _sharing_cores(place, threads) as look:
-                    yield from execution.events(dataset, place, _also(look, stop), threads)
+                    yield from execution.events(dataset, place, _also(look, stop), threads, world, data_folder)
 
 
 def rehearse(
@@ -130,7 +136,7 @@ def rehearse(
 
     with _sharing_cores(place, threads) as look:
         while not stopped:
-            for _ in _engine(list(cells), dataset, place, None).epochs(ended):
+            for _ in _engine(list(cells), dataset, place, None, World()).epochs(ended):
                 pass
 
 
@@ -170,23 +176,46 @@ class _Execution:
         self.saver = Saver(home, journal, name, keep)
         self.watch = watch
 
-    def events(self, dataset: Dataset, device: torch.device, stop: Stop, threads: int | None) -> Iterator[Event]:
+    def events(
+        self,
+        dataset: Dataset,
+        device: torch.device,
+        stop: Stop,
+        threads: int | None,
+        world: World,
+        data_folder: Path,
+    ) -> Iterator[Event]:
         from_epoch, fixed_threads = self.runs[0].standing()
         engine: Engine | None = None
         broken: Exception | None = None
         try:
             torch.set_num_threads(fixed_threads or threads or _default_threads(self.runs[0].spec))
-            engine = _engine([run.spec for run in self.runs], dataset, device, self.watch)
-            if from_epoch:
-                states = [run.resumed.state for run in self.runs if run.resumed]
-                engine.load({"epoch": from_epoch, "members": states})
+            states = [run.resumed.state for run in self.runs if run.resumed]
+            state = {"epoch": from_epoch, "members": states} if from_epoch else None
+            if world.size > 1:
+                spec = self.runs[0].spec
+                world.told(
+                    Work(
+                        spec=spec,
+                        data_folder=data_folder,
+                        compile=_compiles(spec),
+                        threads=torch.get_num_threads(),
+                        largest=world.largest,
+                        state=state,
+                    )
+                )
+            engine = _engine([run.spec for run in self.runs], dataset, device, self.watch, world)
+            if state:
+                engine.load(state)
+            world.agree()
         except LossbenchError:
             raise
         except Exception as error:
             broken = error
         try:
             made = {"train_rows": len(dataset.train), **_label_noise(dataset), **_compilation(engine)}
-            circumstances = {**provenance(device), **made, **self.owner}
+            shared = {"world_size": world.size, "batch_per_device": world.largest}
+            circumstances = {**provenance(device), **made, **shared, **self.owner}
             yield from self._begin(from_epoch, circumstances)
             if broken is not None:
                 raise broken
@@ -317,11 +346,13 @@ def _also(look: Callable[[], None], stop: Stop) -> Stop:
     return asked
 
 
-def _engine(specs: list[RunSpec], dataset: Dataset, device: torch.device, watch: Stopwatch | None) -> Engine:
+def _engine(
+    specs: list[RunSpec], dataset: Dataset, device: torch.device, watch: Stopwatch | None, world: World
+) -> Engine:
     if cohort.accepts(specs[0]):
         return cohort.Cohort(specs, dataset, device=device, watch=watch)
     (spec,) = specs
-    return Trainer(spec, dataset, device=device, compile=_compiles(spec), watch=watch)
+    return Trainer(spec, dataset, device=device, compile=_compiles(spec), watch=watch, world=world)
 
 
 def _compiles(spec: RunSpec) -> bool:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -23,6 +24,7 @@ from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
 from lossbench.objective import Objective
 from lossbench.randomness import seed_for
+from lossbench.ranks import World
 from lossbench.schedules import Clock
 from lossbench.spec import OptimizerSpec, RunSpec
 from lossbench.stopwatch import Stopwatch
@@ -39,6 +41,9 @@ _HELD_OUT: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 PerSample = Callable[[Tensor, Tensor], Tensor]
 
+Batch = list[tuple[Tensor, Tensor]]
+"""What this process trains on of one batch: inputs [N, ...] and target [N] of each piece that passes alone."""
+
 
 class Trainer:
     """A network in training. `epoch` counts finished epochs; `diverged` names the reason when training broke down."""
@@ -51,20 +56,25 @@ class Trainer:
         device: torch.device | str,
         compile: bool = False,
         watch: Stopwatch | None = None,
+        world: World | None = None,
     ) -> None:
-        """With `compile`, training passes over full batches are compiled code; `uncompiled` says why they are not."""
+        """With `compile`, training passes over full batches are compiled code; `uncompiled` says why they are not.
+
+        The ranks of a `world` each make a trainer of the same spec, and go through its epochs together.
+        """
         preset = spec.preset
         self.spec = spec
         self.device = torch.device(device)
         self.dataset = dataset.to(self.device)
         self.epoch = 0
         self.diverged: dict[int, str] = {}
+        self._world = world or World()
         self._layout = torch.channels_last if preset.channels_last else torch.contiguous_format
         self.model = models.build(preset.model, dataset.shape, dataset.classes, seed=spec.seed)
         if preset.channels_last:
             _check_layout(self.model, self.device)
         self.model.to(device=self.device, memory_format=self._layout)  # type: ignore[call-overload]
-        _refuse_single_rows(self.model, len(dataset.train), spec)
+        _refuse_shares(self.model, len(dataset.train), spec, self._world)
         self.objective = Objective(spec.loss, target=dataset.train.target, classes=dataset.classes).to(self.device)
         self._weights = list(self.model.parameters())
         # A loss of several steps gives each its own optimizer, with its own momentum, as in the code of COT.
@@ -76,7 +86,11 @@ class Trainer:
         self._watch = watch or Stopwatch()
         self._compiled: Pass | None = None
         self.uncompiled = ""
-        if compile:
+        self._whole = len(self._world.pieces(torch.arange(preset.batch_size))[0])
+        if compile and self._world.largest is not None:
+            # What is captured as a graph leaves its gradients where the next piece would write over them.
+            self.uncompiled = "gradients of several passes are summed"
+        elif compile:
             self._compiled, self.uncompiled = compiled(self.model, self._example(), self._autocast)
         self._last_weight = [each for each in self.model.modules() if isinstance(each, nn.Linear)][-1].weight
 
@@ -107,8 +121,8 @@ class Trainer:
     def epochs(self, stop: Callable[[], bool] = lambda: False) -> Iterator[dict[int, EpochMetrics]]:
         """Train to the end, one record per finished epoch, as the only member 0.
 
-        Once `stop()` is true the epoch under way is abandoned after the present batch: it is not reported, and the
-        trainer must be loaded from an earlier state before it is used again.
+        Once `stop()` is true, on any rank, the epoch under way is abandoned after the present batch: it is not
+        reported, and the trainer must be loaded from an earlier state before it is used again.
         """
         while self.epoch < self.spec.preset.epochs and not self.diverged:
             values = self._train_epoch(self._clock, stop)
@@ -124,7 +138,7 @@ class Trainer:
 
     def predictions(self) -> dict[int, dict[str, list[Any]]]:
         """What the network now says of every test row, as columns of `PredictionsKept`."""
-        return {0: metrics.predictions(self._logits("test"), self.dataset.test.target)}
+        return {0: metrics.predictions(self._logits("test", World()), self.dataset.test.target)}
 
     @property
     def compiled(self) -> bool:
@@ -163,19 +177,14 @@ class Trainer:
         began = time.perf_counter()
         self.model.train()
         with self._dropout_stream(clock.epoch):
-            address = {"seed": self.spec.seed, "epoch": clock.epoch}
-            batches = data.batches(self.dataset, preset.data, preset.batch_size, **address, device=self.device)
-            for number, (inputs, target) in enumerate(self._watch.each("data", batches)):
-                if stop():
+            for length, batch, blended in self._batches(clock.epoch):
+                if self._world.any(stop()):
                     return None
-                mixture = data.mix(inputs, target, preset.data, **address, batch=number)
-                if mixture is None:
-                    sums += self._train_batch(inputs, target, steps)
-                else:
-                    sums += self._train_batch(mixture.inputs, target, tuple(mixture.over(step) for step in steps))
+                sums += self._train_batch(batch, tuple(blended(step) for step in steps), length)
                 count += len(steps)
         devices.wait(self.device)
         trained = time.perf_counter() - began
+        self._world.add([sums[:3]])
         objective, nll, hits, gnorm_all, gnorm_last = sums
         measured = {
             "train/objective": objective / rows,
@@ -186,13 +195,14 @@ class Trainer:
             "train/wnorm_all": get_total_norm([weight.detach() for weight in self._weights]),
         }
         with self._watch.phase("evaluation"):
+            self._world.average(_running_statistics(self.model))
             for split in _HELD_OUT:
                 held_out = self.dataset.split(split)
                 if held_out is not None:
-                    evaluated = metrics.evaluate(self._logits(split), held_out.target)
+                    evaluated = metrics.evaluate(self._logits(split, self._world), held_out.target)
                     measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
             # The one transfer of the epoch, and the one moment that waits for the device.
-            numbers = torch.stack([value.double() for value in measured.values()]).tolist()
+            numbers = self._world.first(torch.stack([value.double() for value in measured.values()])).tolist()
         return {
             **dict(zip(measured, numbers, strict=True)),
             "train/lr": lr,
@@ -202,39 +212,67 @@ class Trainer:
             **{f"loss/{knob}": value for knob, value in self.objective.values(clock).items()},
         }
 
-    def _train_batch(self, inputs: Tensor, target: Tensor, steps: tuple[PerSample, ...]) -> Tensor:
-        """One update per step of the loss.
+    def _batches(self, epoch: int) -> Iterator[tuple[int, Batch, Callable[[PerSample], PerSample]]]:
+        """Of each batch of an epoch the number of rows on all ranks, what is trained of them here, and what blending,
+        where the recipe has it, makes of a loss."""
+        preset, address = self.spec.preset, {"seed": self.spec.seed, "epoch": epoch}
+        pieces = self._watch.each(
+            "data",
+            data.batches(
+                self.dataset,
+                preset.data,
+                preset.batch_size,
+                **address,
+                device=self.device,
+                pieces=self._world.pieces,
+            ),
+        )
+        for number, rows in enumerate(torch.split(torch.arange(len(self.dataset.train)), preset.batch_size)):
+            batch = list(islice(pieces, len(self._world.pieces(rows))))
+            inputs, target = batch[0]
+            mixture = data.mix(inputs, target, preset.data, **address, batch=number)
+            if mixture is None:
+                yield len(rows), batch, lambda step: step
+            else:
+                yield len(rows), [(mixture.inputs, target)], mixture.over
+
+    def _train_batch(self, batch: Batch, steps: tuple[PerSample, ...], rows: int) -> Tensor:
+        """One update per step of the loss, by its mean over the rows of the batch on all ranks.
 
         Returns:
-            Sums over rows of the loss (all steps), the NLL and the hits before the first update, and sums over steps
-            of the gradient norms of all weights and of the last layer [5].
+            Sums over this rank's rows of the loss (all steps), the NLL and the hits before the first update, and sums
+            over steps of the gradient norms of all weights and of the last layer [5].
         """
-        objective = norm_all = norm_last = torch.zeros((), dtype=torch.float64, device=self.device)
-        seen: Tensor | None = None
-        for step, optimizer in zip(steps, self._optimizers, strict=True):
-            with self._watch.phase("forward"):
-                logits = self._forward(inputs)
-            with self._watch.phase("loss"):
-                losses = step(logits, target)
-            with self._watch.phase("backward"):
-                optimizer.zero_grad()
-                losses.mean().backward()  # type: ignore[no-untyped-call]
+        objective = nll = hits = norm_all = norm_last = torch.zeros((), dtype=torch.float64, device=self.device)
+        for number, (step, optimizer) in enumerate(zip(steps, self._optimizers, strict=True)):
+            optimizer.zero_grad()
+            for inputs, target in batch:
+                with self._watch.phase("forward"):
+                    logits = self._forward(inputs)
+                with self._watch.phase("loss"):
+                    losses = step(logits, target)
+                with self._watch.phase("backward"):
+                    mean = losses.mean() if len(target) == rows else losses.sum() / rows
+                    mean.backward()  # type: ignore[no-untyped-call]
+                objective = objective + losses.detach().sum(dtype=torch.float64)
+                if number == 0:
+                    seen = logits.detach().float()
+                    nll = nll - seen.log_softmax(-1).gather(1, target.unsqueeze(1)).sum(dtype=torch.float64)
+                    hits = hits + (seen.argmax(1) == target).sum(dtype=torch.float64)
             with self._watch.phase("optimiser"):
                 gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+                learned = [knob.grad for knob in self.objective.parameters() if knob.grad is not None]
+                self._world.add([*gradients, *learned])
                 norm_all = norm_all + get_total_norm(gradients)
                 norm_last = norm_last + torch.linalg.vector_norm(self._last_weight.grad)
                 optimizer.step()
-            objective = objective + losses.detach().sum(dtype=torch.float64)
-            seen = logits.detach().float() if seen is None else seen
-        assert seen is not None
-        nll = -seen.log_softmax(-1).gather(1, target.unsqueeze(1)).sum(dtype=torch.float64)
-        return torch.stack([objective, nll, (seen.argmax(1) == target).sum(dtype=torch.float64), norm_all, norm_last])
+        return torch.stack([objective, nll, hits, norm_all, norm_last])
 
     def _forward(self, inputs: Tensor) -> Tensor:
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self._layout)
         # Shorter batches and evaluation go without: each shape would be compiled for itself.
-        fast = self._compiled if self.model.training and len(inputs) == self.spec.preset.batch_size else None
+        fast = self._compiled if self.model.training and len(inputs) == self._whole else None
         network = self.model if fast is None else fast  # torch's compiled modules have no truth value
         with self._autocast():
             logits: Tensor = network(inputs)
@@ -242,44 +280,69 @@ class Trainer:
 
     def _example(self) -> Tensor:
         """A batch as training sees it, in shape and layout."""
-        preset = self.spec.preset
-        each = data.batches(self.dataset, preset.data, preset.batch_size, seed=0, epoch=0, device=self.device)
+        each = data.batches(self.dataset, self.spec.preset.data, self._whole, seed=0, epoch=0, device=self.device)
         inputs, _ = next(each)
         return inputs.contiguous(memory_format=self._layout) if inputs.ndim == 4 else inputs
 
     @torch.inference_mode()
-    def _logits(self, split: Literal["val", "test"]) -> Tensor:
-        """The network's logits for every row of a split, in evaluation mode [D, C]."""
+    def _logits(self, split: Literal["val", "test"], world: World) -> Tensor:
+        """The network's logits for every row of a split, in evaluation mode, each rank computing some [D, C]."""
         self.model.eval()
+        held_out = self.dataset.split(split)
+        rows = 0 if held_out is None else len(held_out)
         batches = data.evaluation_batches(
             self.dataset,
             split,
             self.spec.preset.data,
             device=self.device,
             batch_size=EVALUATION_BATCH.get(self.device.type, 128),
+            part=world.part(rows),
         )
-        return torch.cat([self._forward(inputs).float() for inputs, _ in batches])
+        mine = [self._forward(inputs).float() for inputs, _ in batches]
+        nothing = torch.empty(0, self.dataset.classes, device=self.device)
+        return world.gathered(torch.cat(mine or [nothing]), rows)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.spec.preset.precision == "bf16")
 
     @contextmanager
     def _dropout_stream(self, epoch: int) -> Iterator[None]:
-        """Dropout draws from the global generators; within the block they are those of this seed and epoch."""
+        """Dropout draws from the global generators; within the block they are those of seed, epoch and rank."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed_for(self.spec.seed, "dropout", epoch))
+            address = (epoch, self._world.rank) if self._world.rank else (epoch,)
+            torch.manual_seed(seed_for(self.spec.seed, "dropout", *address))
             yield
 
 
-def _refuse_single_rows(model: nn.Module, rows: int, spec: RunSpec) -> None:
-    """Raise where a batch of one row would reach a layer that normalises features over the rows of a batch."""
-    size = spec.preset.batch_size
-    if (size == 1 or rows % size == 1) and any(isinstance(each, nn.BatchNorm1d) for each in model.modules()):
-        which = "every batch" if size == 1 else "the last batch of an epoch"
+def _refuse_shares(model: nn.Module, rows: int, spec: RunSpec, world: World) -> None:
+    """Raise where a batch cannot be shared out to the ranks, or a pass of one row would reach a layer that normalises
+    features over the rows of a pass."""
+    size, mixing = spec.preset.batch_size, spec.preset.data.mixup or spec.preset.data.cutmix
+    if mixing and (world.size > 1 or world.largest is not None):
         raise UsageError(
-            f"{which} would have one row, which the batch normalisation of model {spec.preset.model.name} cannot take: "
-            f"{rows} training rows, batch_size={size}; take another batch_size, or a data.limit one row away"
+            "mixup and CutMix blend the pictures of a whole batch, which has to be on one device in one piece; "
+            "leave out --devices and --batch-per-device"
         )
+    normalises = any(isinstance(each, nn.BatchNorm1d) for each in model.modules())
+    for which, batch in (("every batch", size), ("the last batch of an epoch", rows % size)):
+        if 0 < batch < world.size:
+            raise UsageError(
+                f"{which} has {batch} rows, fewer than the {world.size} devices; take fewer devices, another "
+                "batch_size, or another data.limit"
+            )
+        passes = [World(rank, world.size, world.largest).pieces(torch.arange(batch)) for rank in range(world.size)]
+        if normalises and any(len(piece) == 1 for pieces in passes for piece in pieces):
+            where = which if world == World() else f"{which} on some device"
+            raise UsageError(
+                f"{where} would have one row, which the batch normalisation of model {spec.preset.model.name} cannot "
+                f"take: {rows} training rows, batch_size={size}; take another batch_size, or a data.limit one row away"
+            )
+
+
+def _running_statistics(model: nn.Module) -> list[Tensor]:
+    """What batch normalisation has seen, which on each rank is its own share."""
+    layers = [each for each in model.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+    return [buffer for each in layers for buffer in each.buffers() if buffer.is_floating_point()]
 
 
 def _check_layout(model: nn.Module, device: torch.device) -> None:

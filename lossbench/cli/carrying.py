@@ -109,6 +109,7 @@ def settings(how: How) -> "Settings":
         device=how.device,
         threads=how.threads,
         keep=how.keep,
+        largest=how.batch_per_device,
     )
 
 

@@ -86,6 +86,22 @@ class How:
             show_default=False,
         ),
     ] = None
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            "--devices", min=1, metavar="N", help="Train each network on N devices at once.", show_default=False
+        ),
+    ] = None
+    batch_per_device: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-per-device",
+            min=1,
+            metavar="N",
+            help="Rows that pass through a network at once; gradients of a batch are summed over passes.",
+            show_default=False,
+        ),
+    ] = None
     max_time: Annotated[
         str | None,
         typer.Option(

@@ -25,10 +25,11 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
     Raises:
         UsageError: options that do not go together, or a place that is not there.
     """
-    from lossbench.executors import Inline, Pool, parse_gpus
+    from lossbench.executors import Inline, Pool, Ranks, launched, parse_gpus
 
     if where.engine == "slurm":
         raise UsageError("--engine slurm submits the cells of a plain `sweep`; for others use --emit-commands")
+    devices = _devices(where, how)
     if where.slurm:
         raise UsageError(f"--slurm {where.slurm[0]} is for jobs of SLURM; add --engine slurm")
     if where.engine == "ray":
@@ -36,7 +37,9 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
     if where.address is not None:
         raise UsageError(f"--address {where.address} is that of a Ray cluster; add --engine ray")
     workers = workers_of(where)
-    _refuse_more_than_memory(workers)
+    _refuse_more_than_memory(max(workers, devices if launched() is None else 1))
+    if devices > 1:
+        return Ranks(settings, devices=devices)
     if where.gpus is None:
         if where.jobs_per_gpu > 1:
             raise UsageError("--jobs-per-gpu says how many cells share each GPU; name the GPUs too: --gpus 0,1")
@@ -47,6 +50,25 @@ def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
         raise UsageError(f"--device {settings.device} and --gpus {where.gpus} do not go together; leave one out")
     gpus = parse_gpus(where.gpus)
     return Pool(replace(settings, device="cuda"), workers=len(gpus) * where.jobs_per_gpu, gpus=gpus)
+
+
+def _devices(where: Where, how: How) -> int:
+    """How many devices each network is to be trained on.
+
+    Raises:
+        UsageError: options that do not go together, or a process that only follows another one.
+    """
+    from lossbench.executors import launched
+
+    launch = launched()
+    if launch is not None and launch.rank:
+        raise UsageError("torchrun starts `run` and `sweep`; this command trains in one process")
+    devices = launch.size if launch else how.devices or 1
+    if launch and how.devices not in (None, launch.size):
+        raise UsageError(f"--devices {how.devices}: torchrun has started {launch.size} processes; leave --devices out")
+    if devices > 1 and (where.engine != "local" or where.gpus is not None or where.jobs != "1"):
+        raise UsageError("a network on several devices takes them all; leave out --engine, --gpus and --jobs")
+    return devices
 
 
 def _ray(where: Where, how: How, settings: "Settings") -> "Executor":

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lossbench.cli.alongside import alongside
 from lossbench.cli.app import SetOption, app
 from lossbench.cli.numerics import Numerics
 from lossbench.cli.options import Again, How, Where, takes_sets
@@ -14,6 +15,7 @@ from lossbench.errors import UsageError
 
 @app.command()
 @takes_sets
+@alongside
 def run(
     preset: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lossbench.cli.alongside import alongside
 from lossbench.cli.app import FormatOption, SetOption, app
 from lossbench.cli.commands import asked_for, list_commands, resumed, submit_commands
 from lossbench.cli.deciding import Until, sweep_until
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 @app.command()
 @takes_sets
+@alongside
 def sweep(
     presets: Annotated[
         list[str] | None,

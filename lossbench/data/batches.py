@@ -1,6 +1,6 @@
 """Batches of a data set, in an order and with an augmentation that only seed and epoch decide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -21,9 +21,20 @@ def permutation(rows: int, *, seed: int, epoch: int) -> Tensor:
 
 
 def batches(
-    dataset: Dataset, spec: DataSpec, batch_size: int, *, seed: int, epoch: int, device: torch.device | str
+    dataset: Dataset,
+    spec: DataSpec,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    device: torch.device | str,
+    pieces: Callable[[Tensor], Sequence[Tensor]] = lambda rows: (rows,),
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Training batches of one epoch, the last one shorter where the rows do not divide."""
+    """Training batches of one epoch, the last one shorter where the rows do not divide.
+
+    Args:
+        pieces: of the row numbers of each batch [N], those to be had, as so many batches; all of them by default.
+    """
     home = dataset.train.target.device
     order = permutation(len(dataset.train), seed=seed, epoch=epoch)
     views = None
@@ -32,9 +43,11 @@ def batches(
         views = augment.draw(spec, len(dataset.train), (height, width), seed=seed, epoch=epoch)
         views = views and views.to(home)
     raw = dataset.train.inputs
-    pieces = (raw[rows] for rows in torch.split(order.to(raw.device), batch_size))
+    wanted = [piece for rows in torch.split(order, batch_size) for piece in pieces(rows)]
+    parts = (raw[rows.to(raw.device)] for rows in wanted)
     cut = Cut(area=spec.part, seed=seed, epoch=epoch) if spec.part else None
-    for rows, inputs in zip(torch.split(order.to(home), batch_size), _present(dataset, pieces, cut), strict=True):
+    for piece, inputs in zip(wanted, _present(dataset, parts, cut), strict=True):
+        rows = piece.to(home)
         if dataset.kind == "images":
             inputs = _network_input(inputs, dataset, views and views.take(rows))
         yield inputs.to(device, non_blocking=True), dataset.train.target[rows].to(device, non_blocking=True)
@@ -47,14 +60,18 @@ def evaluation_batches(
     *,
     device: torch.device | str,
     batch_size: int,
+    part: slice = slice(None),
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """All rows of a split in their own order, normalised and not augmented; nothing where the split is not held out."""
+    """Rows of a split, all by default, in their own order, normalised and not augmented.
+
+    Nothing where the split is not held out.
+    """
     rows = dataset.split(split)
-    if rows is None:
+    if rows is None or not len(rows.target[part]):
         return
     at_once = batch_size if dataset.pictures is None else min(batch_size, LARGEST_BATCH)
-    pieces = _present(dataset, torch.split(rows.inputs, at_once), None)
-    for inputs, target in zip(pieces, torch.split(rows.target, at_once), strict=True):
+    pieces = _present(dataset, torch.split(rows.inputs[part], at_once), None)
+    for inputs, target in zip(pieces, torch.split(rows.target[part], at_once), strict=True):
         images = _network_input(inputs, dataset, None) if dataset.kind == "images" else inputs
         yield images.to(device, non_blocking=True), target.to(device, non_blocking=True)
 

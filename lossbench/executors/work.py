@@ -1,15 +1,19 @@
 """What an executor is given, and what it promises."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lossbench.errors import LossbenchError
+from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event
 from lossbench.home import Home, Keep
 from lossbench.spec import RunSpec
 from lossbench.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from lossbench.ranks import World
 
 __all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "train"]
 
@@ -35,6 +39,8 @@ class Settings:
     threads: int | None = None
     """CPU threads per process; None leaves it to the executor and the size of the network."""
     keep: Keep = "none"
+    largest: int | None = None
+    """The most rows of a batch that pass through a network at once; None for all of them."""
     watch: Stopwatch | None = None
     """Told where the time goes, by an executor that trains in this process."""
 
@@ -74,11 +80,28 @@ def could_not_begin(errors: Sequence[Exception]) -> None:
         raise type(mendable[0])("\n".join(dict.fromkeys(map(str, mendable))))
 
 
-def train(group: Group, settings: Settings, stop: Stop, owner: Mapping[str, Any] | None = None) -> Iterator[Event]:
-    """Train a group in this process; `owner` is the process without which it would end, where that is another."""
-    # Whoever imports the executors to start a pool has no use for torch in its own process.
-    from lossbench.experiment import execute
+def train(
+    group: Group,
+    settings: Settings,
+    stop: Stop,
+    owner: Mapping[str, Any] | None = None,
+    join: "Callable[[], AbstractContextManager[World]] | None" = None,
+) -> Iterator[Event]:
+    """Train a group in this process, with those it may `join`; `owner` is the process without which it would end.
 
+    Raises:
+        UsageError: a cohort cannot be shared out.
+    """
+    # Whoever imports the executors to start a pool has no use for torch in its own process.
+    from lossbench import cohort
+    from lossbench.experiment import execute
+    from lossbench.ranks import World
+
+    if (join or settings.largest is not None) and cohort.accepts(group.cells[0]):
+        raise UsageError(
+            f"preset {group.cells[0].preset.name} is small enough to train in cohorts, whole batches on one device; "
+            "leave out --devices and --batch-per-device"
+        )
     return execute(
         group.cells,
         settings.home,
@@ -90,4 +113,5 @@ def train(group: Group, settings: Settings, stop: Stop, owner: Mapping[str, Any]
         keep=settings.keep,
         owner=owner or {},
         watch=settings.watch,
+        join=join or (lambda: nullcontext(World(largest=settings.largest))),
     )
