@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lossbench.cli.options import Again, How, Where, arguments
+from lossbench.cli.options import Again, How, Where
 from lossbench.cli.placing import workers_of
+from lossbench.cli.sets import arguments
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import UsageError
 from lossbench.home import find_home

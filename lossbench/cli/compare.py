@@ -8,7 +8,7 @@ from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
 from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
-from lossbench.cli.options import takes_sets
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
 
 

@@ -6,7 +6,7 @@ import typer
 
 from lossbench.cli.app import FormatOption, app, reading, show
 from lossbench.cli.asking import Chosen
-from lossbench.cli.options import takes_sets
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
 from lossbench.errors import UsageError
 

@@ -1,18 +1,15 @@
 """The options of the commands that train, in sets that a command takes as one value each."""
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
 import typer
 
 from lossbench.cli.app import DataDirOption, HomeOption
 from lossbench.home import Keep
 
-__all__ = ["Again", "How", "Where", "arguments", "takes_sets"]
+__all__ = ["Again", "How", "Where"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,50 +122,3 @@ class How:
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of bars, for logs.")] = False
     home: HomeOption = None
     data_dir: DataDirOption = None
-
-
-def takes_sets(command: Callable[..., None]) -> Callable[..., None]:
-    """Put the single options of the sets that a command takes into its signature, where Typer reads them."""
-    sets: dict[str, tuple[Callable[..., Any], list[str]]] = {}
-    parameters = []
-    for parameter in inspect.signature(command).parameters.values():
-        kind = parameter.annotation
-        if isinstance(kind, type) and is_dataclass(kind):
-            options = fields(kind)
-            sets[parameter.name] = (kind, [option.name for option in options])
-            parameters += [
-                inspect.Parameter(
-                    option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
-                )
-                for option in options
-            ]
-        else:
-            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-
-    @functools.wraps(command)
-    def spread(**values: Any) -> None:
-        for name, (set_of_options, names) in sets.items():
-            values[name] = set_of_options(**{each: values.pop(each) for each in names})
-        command(**values)
-
-    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    vars(spread)["__signature__"] = inspect.Signature(parameters)
-    return spread
-
-
-def arguments(options: Again | How) -> list[str]:
-    """The command-line arguments that say what a set of options says, without those left at their defaults."""
-    given: list[str] = []
-    for option in fields(options):
-        value = getattr(options, option.name)
-        if value == option.default:
-            continue
-        flag = get_args(option.type)[1].default
-        match value:
-            case bool():
-                given.append(flag)
-            case list():
-                given += [word for each in value for word in (flag, str(each))]
-            case _:
-                given += [flag, str(value)]
-    return given

@@ -9,7 +9,7 @@ import typer
 from lossbench.cli.app import app, reading
 from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
-from lossbench.cli.options import takes_sets
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
 from lossbench.cli.terminal import note
 from lossbench.errors import UsageError

@@ -1,8 +1,9 @@
 """`lossbench rerun`: the same question once more."""
 
 from lossbench.cli.app import FormatOption, WhereOption, app
-from lossbench.cli.options import How, Where, takes_sets
+from lossbench.cli.options import How, Where
 from lossbench.cli.selecting import RunsArgument
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.training import resuming, train
 
 

@@ -7,8 +7,9 @@ import typer
 from lossbench.cli.alongside import alongside
 from lossbench.cli.app import SetOption, app
 from lossbench.cli.numerics import Numerics
-from lossbench.cli.options import Again, How, Where, takes_sets
+from lossbench.cli.options import Again, How, Where
 from lossbench.cli.profiling import profiled
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.training import cells_of, resuming, train
 from lossbench.errors import UsageError
 

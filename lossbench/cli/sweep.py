@@ -11,7 +11,8 @@ from lossbench.cli.app import FormatOption, SetOption, app
 from lossbench.cli.commands import asked_for, list_commands, resumed, submit_commands
 from lossbench.cli.deciding import Until, sweep_until
 from lossbench.cli.numerics import Numerics
-from lossbench.cli.options import Again, How, Where, takes_sets
+from lossbench.cli.options import Again, How, Where
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.training import cells_of, parse_duration, resuming, train
 from lossbench.errors import UsageError
 

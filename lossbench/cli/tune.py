@@ -10,7 +10,8 @@ from lossbench.cli import terminal
 from lossbench.cli.app import Format, FormatOption, SetOption, app, reading, show
 from lossbench.cli.carrying import carry
 from lossbench.cli.looking import remember
-from lossbench.cli.options import Again, How, Where, takes_sets
+from lossbench.cli.options import Again, How, Where
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.terminal import note
 from lossbench.cli.training import cells_of, parse_duration
 from lossbench.errors import UsageError
