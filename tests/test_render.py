@@ -146,8 +146,10 @@ def test_a_document_says_the_same_in_every_format() -> None:
     assert [section["heading"] for section in data["sections"]] == ["Verdict", "Numbers"]
     assert data["sections"][0]["lines"] == ["ce-el is better", "on this test set"]
     assert data["sections"][1]["tables"][0]["rows"] == data["rows"] == json.loads(draw(SHORT, "json"))["rows"]
-    assert texts["csv"] == draw(SHORT, "csv")
-    assert texts["jsonl"] == draw(SHORT, "jsonl")
+    head, *rows = draw(SHORT, "csv").splitlines()
+    assert texts["csv"].splitlines() == [f"{head},schema_version", *(f"{row},1" for row in rows)]
+    lines = [json.loads(line) for line in texts["jsonl"].splitlines()]
+    assert lines == [row | {"schema_version": data["schema_version"]} for row in data["rows"]]
     narrow = render.document(DOCUMENT, "table", width=40, color=True)
     assert max(len(re.sub(r"\x1b\[[\d;]*m", "", line)) for line in narrow.splitlines()) <= 40
 

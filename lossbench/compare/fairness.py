@@ -1,13 +1,13 @@
 """Are these runs one experiment? What must not differ stops the comparison, what should not is said."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lossbench.compare.values import Arm, listed
-from lossbench.errors import NotComparable
+from lossbench.errors import NotComparable, unknown
 from lossbench.spec import Preset, differing_fields
-from lossbench.store.queries import RunRow
+from lossbench.store.queries import RunRow, flat
 
 __all__ = ["refuse_differences", "warn"]
 
@@ -43,6 +43,19 @@ def refuse_differences(
             f"or accept it with --allow {barred[0]}"
         )
     return tuple(fields)
+
+
+def refuse_unknown_fields(allow: Collection[str], specs: Iterable[Mapping[str, Any]]) -> None:
+    """Check the names of fields that may differ.
+
+    Raises:
+        UsageError: no recipe has such a field, nor a group of fields of that name.
+    """
+    leaves = {name for spec in specs for name, _ in flat(_recipe(spec))}
+    known = leaves | {name.rpartition(".")[0] for name in leaves if "." in name}
+    for field in allow:
+        if field not in known:
+            raise unknown("field", field, known)
 
 
 def _recipe(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from lossbench.compare.across import across, ranking
 from lossbench.compare.choice import budget_warnings, choose, confirmed, refuse_unknown
 from lossbench.compare.contrast import contrasts
-from lossbench.compare.fairness import refuse_differences, warn
+from lossbench.compare.fairness import refuse_differences, refuse_unknown_fields, warn
 from lossbench.compare.looks import Looks, planned, recorded
 from lossbench.compare.question import Asker, Question
 from lossbench.compare.values import Arm, Choice, Comparison, Panel, Plan, Rules, listed
@@ -71,9 +71,11 @@ def compare_losses(
     if not everything:
         raise nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
+    specs = _specs(store, rows, every=bool(tuned or allow))
+    refuse_unknown_fields(allow, specs.values())
     judge = _Judge(
         ask=Asker(store=store, selection=replace(selection, losses=()), metric=metric, at=at, answers={}),
-        specs=_specs(store, rows, tuned),
+        specs=specs,
         looks=recorded(store),
         studies={run: text for (run, _), text in queries.marks(store, "tuning").items()},
         baseline=baseline,
@@ -205,11 +207,11 @@ def _latest_of_each_cell(rows: Iterable[RunRow]) -> list[RunRow]:
     return list(latest.values())
 
 
-def _specs(store: Store, rows: Sequence[RunRow], tuned: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _specs(store: Store, rows: Sequence[RunRow], *, every: bool) -> dict[str, dict[str, Any]]:
     """The specs of the recipes that have to be looked into, fetched once for all presets."""
     by_preset = _grouped(rows, lambda row: row.preset)
     recipes = [{row.recipe for row in mine} for mine in by_preset.values()]
-    wanted = set().union(*(each for each in recipes if tuned or len(each) > 1))
+    wanted = set().union(*(each for each in recipes if every or len(each) > 1))
     return queries.specs(store, wanted) if wanted else {}
 
 

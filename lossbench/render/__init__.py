@@ -50,7 +50,7 @@ def document(value: Document, format: Format, *, width: int | None, color: bool)
         case "json":
             return formats.document_json(value)
         case "jsonl" | "csv":
-            return table(value.records, format, width=width, color=color)
+            return table(formats.versioned(value.records), format, width=width, color=color)
         case "md":
             return formats.document_markdown(value)
         case "latex":

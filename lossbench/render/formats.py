@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from lossbench.render.cells import machine, shown
@@ -19,6 +20,7 @@ __all__ = [
     "jsonl_table",
     "latex_table",
     "markdown_table",
+    "versioned",
     "visible",
 ]
 
@@ -37,6 +39,12 @@ def visible(table: Table) -> tuple[tuple[Column, ...], list[list[str]]]:
     kept = [index for index, column in enumerate(table.columns) if not column.hidden]
     columns = tuple(table.columns[index] for index in kept)
     return columns, [[shown(table.columns[index], row[index]) for index in kept] for row in table.rows]
+
+
+def versioned(table: Table) -> Table:
+    """The table with the version of its keys in every row, for formats that have no other place for it."""
+    column = Column(key="schema_version", title="schema version", kind="integer")
+    return replace(table, columns=(*table.columns, column), rows=tuple((*row, SCHEMA_VERSION) for row in table.rows))
 
 
 def json_table(table: Table) -> str:

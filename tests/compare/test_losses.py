@@ -77,6 +77,14 @@ def test_the_newest_finished_run_of_a_cell_counts(bench):
     assert contrast.n == 5
 
 
+def test_a_field_that_no_recipe_has_cannot_be_allowed(bench):
+    bench.arm("ce", BASE)
+    bench.arm("adaptive", BETTER)
+    with pytest.raises(UsageError, match="unknown field 'batchsize'; did you mean 'batch_size'"):
+        compare(bench, allow=("batchsize",))
+    assert compare(bench, allow=("optimizer", "batch_size")).panels
+
+
 def test_differing_recipes_are_refused_by_name(bench):
     bench.arm("ce", BASE)
     bench.arm("adaptive", BETTER, batch_size=64)

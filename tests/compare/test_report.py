@@ -103,8 +103,10 @@ def test_all_formats_hold_the_same_values(comparison):
     whole = json.loads(text(comparison, "json", None))
     assert whole["schema_version"] == 1
     records = whole["rows"]
-    assert records == [json.loads(line) for line in text(comparison, "jsonl", None).splitlines()]
+    versioned = [record | {"schema_version": 1} for record in records]
+    assert versioned == [json.loads(line) for line in text(comparison, "jsonl", None).splitlines()]
     rows = list(csv.DictReader(io.StringIO(text(comparison, "csv", None))))
+    assert {row["schema_version"] for row in rows} == {"1"}
     assert len(rows) == len(records) == len(document.records.rows) == 12
     for row, record in zip(rows, records, strict=True):
         for key, value in record.items():
