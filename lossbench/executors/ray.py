@@ -159,6 +159,9 @@ class Ray:
                         except RayError as error:
                             del busy[stream]
                             yield from self._lost(mirror, task, error, waiting, asked, errors)
+                    # A seat at rest holds the processors that one hired for a lost node's cells may be waiting for.
+                    if not waiting and busy:
+                        _stand_up(idle)
         finally:
             self._dismiss(idle, [task for _, task in busy.values()])
         could_not_begin(errors)
@@ -259,10 +262,20 @@ class Ray:
             with _Mirror(self._settings) as mirror:
                 for task in unheard:
                     list(self._end(mirror, task, "interrupted", "stopped at once"))
-        with contextlib.suppress(RayError):
-            ray.wait([seat.leave.remote() for seat in idle], num_returns=len(idle), timeout=PATIENCE_SECONDS)
+        _stand_up(idle)
         _leave()
         self.__dict__.pop("workers", None)
+
+
+def _stand_up(idle: list[Any]) -> None:
+    """Let seats clear away what they made and end."""
+    if not idle:
+        return
+    with contextlib.suppress(RayError):
+        ray.wait([seat.leave.remote() for seat in idle], num_returns=len(idle), timeout=PATIENCE_SECONDS)
+    for seat in idle:
+        ray.kill(seat)
+    idle.clear()
 
 
 class _Mirror:
