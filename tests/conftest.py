@@ -1,6 +1,7 @@
 """Fixtures every test may use."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from lossbench.home import Home
 
 # Tests run side by side, one per core; torch reads this when a test first imports it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that runs us in the background has SIGINT ignored, which the programs under test would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("lossbench", deadline=None)
