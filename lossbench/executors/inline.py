@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lossbench.events import Event
-from lossbench.executors.work import Group, Settings, Stop, could_not_begin, train
+from lossbench.executors.work import Group, Settings, Stop, one_by_one, train
 
 __all__ = ["Inline"]
 
@@ -17,13 +17,4 @@ class Inline:
         self._settings = settings
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
-        errors: list[Exception] = []
-        for group in groups:
-            if stop():
-                break
-            try:
-                yield from train(group, self._settings, stop)
-            # Whatever it is, it is this group's; the others are trained first.
-            except Exception as error:
-                errors.append(error)
-        could_not_begin(errors)
+        yield from one_by_one(groups, stop, lambda group: train(group, self._settings, stop))

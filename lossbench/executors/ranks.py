@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event
 from lossbench.executors.pool import PATIENCE_SECONDS, visible_gpus
-from lossbench.executors.work import Group, Settings, Stop, could_not_begin, train
+from lossbench.executors.work import Group, Settings, Stop, one_by_one, train
 
 if TYPE_CHECKING:
     from torch.distributed import Store
@@ -71,16 +71,7 @@ class Ranks:
         self._size = devices
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
-        errors: list[Exception] = []
-        for group in groups:
-            if stop():
-                break
-            try:
-                yield from train(group, self._settings, stop, join=self._joined)
-            # Whatever it is, it is this group's; the others are trained first.
-            except Exception as error:
-                errors.append(error)
-        could_not_begin(errors)
+        yield from one_by_one(groups, stop, lambda group: train(group, self._settings, stop, join=self._joined))
 
     @contextmanager
     def _joined(self) -> "Iterator[World]":

@@ -15,7 +15,7 @@ from lossbench.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from lossbench.ranks import World
 
-__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "train"]
+__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "one_by_one", "train"]
 
 Stop = Callable[[], bool]
 
@@ -64,6 +64,24 @@ class Executor(Protocol):
             LossbenchError: after the last event, when there were groups that could not even begin.
         """
         ...
+
+
+def one_by_one(groups: Sequence[Group], stop: Stop, run: Callable[[Group], Iterator[Event]]) -> Iterator[Event]:
+    """Run groups in their order, in this process, until `stop()`.
+
+    Raises:
+        LossbenchError: after the last event, when there were groups that could not even begin.
+    """
+    errors: list[Exception] = []
+    for group in groups:
+        if stop():
+            break
+        try:
+            yield from run(group)
+        # Whatever it is, it is this group's; the others are trained first.
+        except Exception as error:
+            errors.append(error)
+    could_not_begin(errors)
 
 
 def could_not_begin(errors: Sequence[Exception]) -> None:
