@@ -1,5 +1,6 @@
 """The documents say what the program does: every command, exit code and extension point has its place."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import typer.main
 
 from lossbench import __version__
 from lossbench.cli import app
+from lossbench.cli.sections import SECTIONS
 from lossbench.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,18 @@ def test_every_command_has_help_with_examples_and_a_mention(name: str) -> None:
     assert "Examples:" in text
     assert f"lossbench {name}" in text
     assert f"lossbench {name}" in README or f"`{name}`" in README
+
+
+def test_the_list_of_commands_has_each_once_and_whole() -> None:
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(COMMANDS)
+    listed = subprocess.run(
+        [sys.executable, "-m", "lossbench", "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "..." not in listed.stdout.partition("Train:")[2]
 
 
 def test_the_table_of_exit_codes_is_the_programs() -> None:

@@ -24,7 +24,9 @@ def aa(
     home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
-    """Measure how large a difference chance alone makes, and how often it would be taken for one.
+    """Measure how large a difference chance alone makes.
+
+    A loss is compared with itself, which also shows how often such a difference would be taken for a gain.
 
     \b
     Examples:

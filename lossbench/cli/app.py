@@ -12,6 +12,7 @@ import typer
 
 from lossbench import __version__, cores
 from lossbench.cli import terminal
+from lossbench.cli.sections import Sections
 from lossbench.errors import ExitCode, LossbenchError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
 
 # Plain help reads the same in a terminal and in a pipe, and starts twice as fast as the boxed one.
 app = typer.Typer(
+    cls=Sections,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -18,7 +18,7 @@ PaperArgument = Annotated[str, typer.Argument(metavar="ID", help="An arXiv numbe
 
 @claims_app.callback()
 def claims(context: typer.Context, format: FormatOption = "table") -> None:
-    """List the papers whose figures are kept with the presets and suites.
+    """List the papers whose published figures are kept here.
 
     \b
     Examples:

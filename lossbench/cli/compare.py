@@ -53,7 +53,9 @@ def compare(
     explain: Annotated[bool, typer.Option("--explain", help="Print each number's formula and source.")] = False,
     format: FormatOption = "table",
 ) -> None:
-    """Say which losses beat the baseline, paired by seed and corrected for their number.
+    """Say which losses beat the baseline, by how much, how sure.
+
+    Runs are paired by seed, and verdicts corrected for the number of losses.
 
     `suite:NAME` compares what `sweep suite:NAME` trained, and puts the published figures beside it.
 

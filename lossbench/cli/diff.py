@@ -16,7 +16,9 @@ def diff(
     home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
-    """Set two runs side by side: what was asked, what came out, where they ran. Only what differs is shown.
+    """Set two runs side by side: what was asked, what came out.
+
+    Only what differs is shown, the place where they ran included.
 
     \b
     Examples:

@@ -9,7 +9,9 @@ from lossbench.home import find_home
 
 @app.command("doctor")
 def doctor(home: HomeOption = None, data_dir: DataDirOption = None, format: FormatOption = "table") -> None:
-    """Look at device, libraries, data, store, locks (with two processes), disk and limits; exit code 1 if one is bad.
+    """Look at device, libraries, data, store, locks, disk and limits.
+
+    Locks are tried between two processes. The exit code is 1 if anything is bad.
 
     \b
     Examples:

@@ -22,7 +22,9 @@ def export(
     where: WhereOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Write runs, their metrics and predictions as files for other programs; all runs unless some are named.
+    """Write runs, metrics and predictions for other programs.
+
+    All runs are written unless some are named.
 
     \b
     Examples:

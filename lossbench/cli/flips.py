@@ -24,7 +24,9 @@ def flips(
     below: Annotated[float, typer.Option("--below", metavar="P", help="The p_y that parts wrong rows.")] = 0.2,
     format: FormatOption = "table",
 ) -> None:
-    """Count test rows right, nearly right and far from right at an epoch, and how many of each are right at the end.
+    """Count what becomes of test rows that an epoch has wrong.
+
+    Rows are right, nearly right or far from right at the epoch; of each, so many are right at the end.
 
     Runs keep predictions of the last epoch, and of those that the preset's field keep_predictions lists.
 

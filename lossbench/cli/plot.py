@@ -89,7 +89,9 @@ def plot(
     where: WhereOption = None,
     home: HomeOption = None,
 ) -> None:
-    """Draw runs: metrics over epochs, paired differences, final values, ranks, calibration, knobs, speed.
+    """Draw runs, in the terminal or into a file.
+
+    Kinds are metrics over epochs, paired differences, final values, ranks, calibration, knobs, speed and others.
 
     \b
     Examples:

@@ -23,7 +23,9 @@ def report(
     tuned: TunedOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
 ) -> None:
-    """Write verdicts, tables, figures, provenance and commands to one HTML file that needs no network.
+    """Write verdicts, tables and figures to one HTML page.
+
+    With provenance and commands; the page needs no network.
 
     \b
     Examples:

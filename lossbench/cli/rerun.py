@@ -17,7 +17,9 @@ def rerun(
     how: How,
     format: FormatOption = "table",
 ) -> None:
-    """Train stored runs once more from the start, each under a new id, with exactly the preset, loss and seed it had.
+    """Train stored runs once more from the start.
+
+    Each gets a new id, and exactly the preset, loss and seed it had.
 
     \b
     Examples:

@@ -33,9 +33,10 @@ def run(
     how: How,
     profile: Annotated[bool, typer.Option("--profile", help="Say where the time went.")] = False,
 ) -> None:
-    """Train one preset with one loss and one seed, and print the run's id.
+    """Train one preset with one loss and one seed.
 
-    Every epoch is stored as it ends. Issue the same command again to resume a run that was stopped.
+    Prints the run's id. Every epoch is stored as it ends. Issue the same command again to resume a run that was
+    stopped.
 
     \b
     Examples:

@@ -27,8 +27,9 @@ def show_run(
     home: HomeOption = None,
     format: FormatOption = "table",
 ) -> None:
-    """Show one run: what was asked, what came out, where and when. The options --config, --metrics, --env, --log and
-    --diff pick parts.
+    """Show one run: what was asked, what came out, where and when.
+
+    The options --config, --metrics, --env, --log and --diff pick parts.
 
     \b
     Examples:

@@ -8,9 +8,10 @@ from lossbench.errors import LossbenchError
 
 @app.command("stop")
 def stop(runs: RunsArgument = None, where: WhereOption = None, home: HomeOption = None) -> None:
-    """Ask the processes that train these runs on this machine to stop: they finish the batch and keep a checkpoint.
+    """Ask runs on this machine to stop in good order.
 
-    A process that trains several runs at once stops them all. Ask twice to stop at once.
+    Their processes finish the batch and keep a checkpoint. A process that trains several runs at once stops them
+    all. Ask twice to stop at once.
 
     \b
     Examples:

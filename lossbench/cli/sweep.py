@@ -69,11 +69,12 @@ def sweep(
     ] = False,
     format: FormatOption = "table",
 ) -> None:
-    """Train every combination of presets, losses and seeds that is not done yet, and print the runs' ids.
+    """Train every combination of presets, losses and seeds.
 
-    All losses of one seed are trained before the next seed, so that stopping early leaves complete pairs. Issue the
-    same command again to resume. A suite names the presets, losses, seeds and grid of a published table; losses and
-    seeds given beside it take the place of its own.
+    What is done is not trained again; the runs' ids are printed. All losses of one seed are trained before the next
+    seed, so that stopping early leaves complete pairs. Issue the same command again to resume. A suite names the
+    presets, losses, seeds and grid of a published table; losses and seeds given beside it take the place of its
+    own.
 
     \b
     Examples:

@@ -61,11 +61,11 @@ def tune(
     how: How,
     format: FormatOption = "table",
 ) -> None:
-    """Search the same space with the same number of trials for every loss; print each loss's best on validation.
+    """Search the settings of every loss with the same budget.
 
-    A loss without a knob of the space searches the rest of it with as many trials. Issue the same command again to
-    resume. With --confirm-seeds the choices are trained with seeds that took no part in choosing, and those runs alone
-    are compared, here and by `lossbench compare`.
+    Prints each loss's best on validation rows. A loss without a knob of the space searches the rest of it with as
+    many trials. Issue the same command again to resume. With --confirm-seeds the choices are trained with seeds
+    that took no part in choosing, and those runs alone are compared, here and by `lossbench compare`.
 
     \b
     Examples:

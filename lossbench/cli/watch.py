@@ -20,7 +20,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="Show one picture and end; always so in a pipe.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Watch the runs of this project, other processes' included, until Ctrl-C.
+    """Watch all runs live, other processes' included, until Ctrl-C.
 
     \b
     Examples:
