@@ -5,13 +5,16 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from lossbench.errors import UsageError
 
 __all__ = [
+    "Idle",
     "begin_peak",
     "check_precision",
     "describe_memory",
@@ -24,6 +27,46 @@ __all__ = [
 ]
 
 MIB = 2**20
+
+T = TypeVar("T")
+
+
+class Idle:
+    """How long a device has nothing to do because what it is to work on is not there yet.
+
+    A GPU works behind the process that gives it orders, so its own clock is read: the time from the end of its last
+    order to the arrival of the next thing, with the copy of that thing and what else is done to it on the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seconds = 0.0
+        self._waits: list[tuple[torch.Event, torch.Event]] = []
+
+    def awaiting(self, things: Iterable[T]) -> Iterator[T]:
+        """The same things, the wait for each counted."""
+        cuda = self._device.type == "cuda"
+        iterator = iter(things)
+        while True:
+            before, began = self._mark() if cuda else None, time.perf_counter()
+            thing = next(iterator, None)
+            if thing is None:
+                return
+            if before is None:
+                self._seconds += time.perf_counter() - began
+            else:
+                self._waits.append((before, self._mark()))
+            yield thing
+
+    @property
+    def seconds(self) -> float:
+        """Of all waits together; to be asked once the device has done everything it was asked to."""
+        return self._seconds + sum(before.elapsed_time(after) for before, after in self._waits) / 1000
+
+    def _mark(self) -> torch.Event:
+        event = torch.Event(self._device, enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
 
 def pick(name: str) -> torch.device:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lossbench.errors import unknown
 
-__all__ = ["MEASURES", "QUANTILES", "Measure", "measure"]
+__all__ = ["MEASURES", "QUANTILES", "SPEED", "Measure", "measure"]
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Percentiles of p_y that are stored, as `py_q05` and so on."""
@@ -103,6 +103,14 @@ _ALL = (
     ),
     Measure("samples_per_second", "throughput", "per second", "higher", "training rows per second of training time"),
     Measure(
+        "data_stall",
+        "data stalls",
+        "fraction",
+        "lower",
+        "share of training time in which the device had no batch to work on, the first device of several (Mohan et al. "
+        "2021, arXiv 2007.06775); absent for cohorts, which hold all rows",
+    ),
+    Measure(
         "peak_mem_mib",
         "peak memory",
         "MiB",
@@ -110,6 +118,9 @@ _ALL = (
         "largest device allocation of the epoch; on the CPU the process's peak resident size",
     ),
 )
+
+SPEED = ("samples_per_second", "data_stall", "seconds", "peak_mem_mib")
+"""What a run tells of its speed and size, under the split `train`: all that differs when it is trained once more."""
 
 MEASURES = {each.name: each for each in _ALL}
 """Every metric a run may store, by name. Knob values are stored beside them, under the split `loss`."""

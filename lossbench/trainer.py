@@ -174,10 +174,11 @@ class Trainer:
         count = 0
         devices.wait(self.device)
         devices.begin_peak(self.device)
+        idle = devices.Idle(self.device)
         began = time.perf_counter()
         self.model.train()
         with self._dropout_stream(clock.epoch):
-            for length, batch, blended in self._batches(clock.epoch):
+            for length, batch, blended in self._batches(clock.epoch, idle):
                 if self._world.any(stop()):
                     return None
                 sums += self._train_batch(batch, tuple(blended(step) for step in steps), length)
@@ -208,25 +209,19 @@ class Trainer:
             "train/lr": lr,
             "train/seconds": time.perf_counter() - began,
             "train/samples_per_second": rows / trained,
+            "train/data_stall": idle.seconds / trained,
             "train/peak_mem_mib": devices.peak_mib(self.device),
             **{f"loss/{knob}": value for knob, value in self.objective.values(clock).items()},
         }
 
-    def _batches(self, epoch: int) -> Iterator[tuple[int, Batch, Callable[[PerSample], PerSample]]]:
+    def _batches(self, epoch: int, idle: devices.Idle) -> Iterator[tuple[int, Batch, Callable[[PerSample], PerSample]]]:
         """Of each batch of an epoch the number of rows on all ranks, what is trained of them here, and what blending,
         where the recipe has it, makes of a loss."""
         preset, address = self.spec.preset, {"seed": self.spec.seed, "epoch": epoch}
-        pieces = self._watch.each(
-            "data",
-            data.batches(
-                self.dataset,
-                preset.data,
-                preset.batch_size,
-                **address,
-                device=self.device,
-                pieces=self._world.pieces,
-            ),
+        made = data.batches(
+            self.dataset, preset.data, preset.batch_size, **address, device=self.device, pieces=self._world.pieces
         )
+        pieces = idle.awaiting(self._watch.each("data", made))
         for number, rows in enumerate(torch.split(torch.arange(len(self.dataset.train)), preset.batch_size)):
             batch = list(islice(pieces, len(self._world.pieces(rows))))
             inputs, target = batch[0]

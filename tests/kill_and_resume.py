@@ -20,11 +20,12 @@ from lossbench.events import RunEnded
 from lossbench.experiment import execute
 from lossbench.home import Home
 from lossbench.journal import journals, read
+from lossbench.measures import SPEED
 from lossbench.provenance import provenance
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 
 EPOCHS = 30
-CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+CLOCKED = {f"train/{name}" for name in SPEED}
 
 
 def spec(model: ModelSpec, data: str, loss: str, seed: int) -> RunSpec:

@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector
 from lossbench import cohort, data, losses, models
 from lossbench.cohort import Cohort
 from lossbench.data import Dataset, Split
+from lossbench.measures import SPEED
 from lossbench.objective import Objective
 from lossbench.schedules import Clock, parse
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
@@ -105,7 +106,7 @@ def outcome(
 
 
 def untimed(record):
-    costs = ("train/seconds", "train/samples_per_second", "train/peak_mem_mib")
+    costs = {f"train/{name}" for name in SPEED}
     return {
         member: {name: value for name, value in metrics.values.items() if name not in costs}
         for member, metrics in record.items()

@@ -16,10 +16,11 @@ from lossbench.errors import DataError, LossbenchError, StoreError, UsageError
 from lossbench.events import EpochDone, PredictionsKept, RunEnded, RunStarted, to_json
 from lossbench.experiment import execute
 from lossbench.journal import Journal, journals, read
+from lossbench.measures import SPEED
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 from lossbench.trainer import Trainer
 
-CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+CLOCKED = {f"train/{name}" for name in SPEED}
 NOWHERE = Path("/nonexistent")
 CHECKOUT = Path(__file__).parents[1]
 

@@ -8,11 +8,9 @@ import sklearn.metrics
 import torch
 
 from lossbench import metrics
-from lossbench.measures import MEASURES, QUANTILES
+from lossbench.measures import MEASURES, QUANTILES, SPEED
 
-FROM_THE_TRAINER = {"objective", "gnorm_all", "gnorm_last", "wnorm_all", "lr", "seconds", "samples_per_second"} | {
-    "peak_mem_mib"
-}
+FROM_THE_TRAINER = {"objective", "gnorm_all", "gnorm_last", "wnorm_all", "lr", *SPEED}
 SHAPES = [(1, 2), (7, 2), (340, 3), (501, 10), (997, 100)]
 
 

@@ -17,13 +17,14 @@ import torch
 from lossbench import data, journal, losses
 from lossbench.cli import main
 from lossbench.errors import UsageError
+from lossbench.measures import SPEED
 from lossbench.ranks import World
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 from lossbench.trainer import Trainer
 
 IMAGES = DataSpec(name="synthetic-images", validation=0.2, limit=60, normalize="channel", flip=True, crop_padding=1)
 SGD = OptimizerSpec(name="sgd", lr=0.05, momentum=0.9, weight_decay=1e-3, schedule="step(2,0.5)")
-CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+CLOCKED = {f"train/{name}" for name in SPEED}
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-5}
 """Between one process and several after two epochs: sums in single precision are taken in another order."""

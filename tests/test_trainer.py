@@ -13,7 +13,7 @@ import torch
 from lossbench import data, losses
 from lossbench.data import Dataset
 from lossbench.errors import UsageError
-from lossbench.measures import MEASURES
+from lossbench.measures import MEASURES, SPEED
 from lossbench.randomness import seed_for
 from lossbench.schedules import Clock
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
@@ -22,7 +22,7 @@ from lossbench.trainer import Trainer, _check_layout
 IMAGES = DataSpec(name="synthetic-images", validation=0.2, limit=60, normalize="channel", flip=True, crop_padding=1)
 SGD = OptimizerSpec(name="sgd", lr=0.05, momentum=0.9, weight_decay=1e-3, schedule="step(2,0.5)")
 CNN = ModelSpec(name="digits-cnn", dropout=0.3)
-CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+CLOCKED = {f"train/{name}" for name in SPEED}
 EVERY_LOSS = [entry.name for entry in losses.catalogue()]
 LEARNED = ["focal:gamma=learned(2)", "min-ent:base1=learned(2)", "sce:alpha=learned(0.5)"]
 

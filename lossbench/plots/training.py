@@ -9,7 +9,7 @@ import numpy as np
 from lossbench.charts import Axis, Figure, Line, Mark, Panel, Rule
 from lossbench.charts.figure import Array, array
 from lossbench.errors import NotComparable, NothingFound
-from lossbench.measures import MEASURES, measure
+from lossbench.measures import MEASURES, SPEED, measure
 from lossbench.plots.bands import BAND_NAMES, aligned, band_lines, smoothed
 from lossbench.plots.request import Request, difference_unit
 from lossbench.plots.runs import (
@@ -41,11 +41,9 @@ def draw_curves(store: Store, request: Request) -> Figure:
 
 
 def draw_throughput(store: Store, request: Request) -> Figure:
-    """How fast the runs train, how long an epoch takes and how much memory it needs."""
+    """How fast the runs train, how much of that time they wait for data, how long an epoch takes, how much memory."""
     rows = select(store, request)
-    wanted = [
-        Quantity(measure=MEASURES[name], split="train") for name in ("samples_per_second", "seconds", "peak_mem_mib")
-    ]
+    wanted = [Quantity(measure=MEASURES[name], split="train") for name in SPEED]
     stored = {(each.split, each.name) for each in queries.metrics(store, request.selection)}
     asked = [quantity for quantity in wanted if ("train", quantity.measure.name) in stored]
     if not asked:

@@ -9,6 +9,7 @@ import pytest
 
 from lossbench.errors import ExitCode
 from lossbench.home import Home
+from lossbench.measures import SPEED
 from tests.cli.conftest import Lossbench
 from tests.store.conftest import Teller, a_spec
 
@@ -216,9 +217,8 @@ def test_a_rerun_is_a_new_run_of_the_same_cell_and_resume_names_the_old_one(
     again = lossbench("rerun", first)
     assert (again.code, again.out.strip() != first) == (0, True)
     rows = json.loads(lossbench("diff", first, again.out.strip(), "--format", "json").out)["rows"]
-    clocked = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
     assert [row for row in rows if row["part"] == "config"] == []
-    assert {row["name"] for row in rows if row["part"] == "metrics"} <= clocked
+    assert {row["name"] for row in rows if row["part"] == "metrics"} <= {f"train/{name}" for name in SPEED}
     kept = lossbench("run", "--resume", first)
     assert (kept.code, kept.out.strip()) == (0, first)
 

@@ -16,11 +16,12 @@ import pytest
 
 from lossbench.home import Home
 from lossbench.journal import journals, read
+from lossbench.measures import SPEED
 from lossbench.store import Store, queries
 
 LONG = ("digits-mlp", "-s", "epochs=100000", "-s", "data.limit=64", "--plain")
 SLOW_TO_END = ("iris-linear", "-s", "epochs=100000", "--plain")
-CLOCKED = ("train/seconds", "train/samples_per_second", "train/peak_mem_mib")
+CLOCKED = {f"train/{name}" for name in SPEED}
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

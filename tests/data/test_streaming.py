@@ -138,6 +138,7 @@ def test_a_network_learns_from_streamed_pictures(folder: Path) -> None:
     records = [list(Trainer(spec, data.load(SPEC, folder), device="cpu").epochs()) for _ in range(2)]
     values = [[dict(record[0].values) for record in run] for run in records]
     assert len(values[0]) == 2
+    assert all(0 < each["train/data_stall"] < 1 for each in values[0])
     for name in ("train/objective", "test/nll"):
         assert [each[name] for each in values[0]] == [each[name] for each in values[1]]
 

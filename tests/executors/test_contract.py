@@ -17,9 +17,10 @@ from lossbench.executors import Executor, Group, Inline, Pool, Settings
 from lossbench.home import Home
 from lossbench.journal import journals, read
 from lossbench.losses import resolve
+from lossbench.measures import SPEED
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
 
-CLOCKED = {"train/seconds", "train/samples_per_second", "train/peak_mem_mib"}
+CLOCKED = {f"train/{name}" for name in SPEED}
 NOWHERE = Path("/nonexistent")
 
 

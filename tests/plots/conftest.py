@@ -64,6 +64,7 @@ def _write(journal: Journal, run_id: str, spec: RunSpec, clock: datetime) -> Non
             "train/lr": preset.optimizer.lr * (0.1 if epoch > 15 else 1.0),
             "train/seconds": 0.2 + 0.01 * random.random(),
             "train/samples_per_second": 6000.0 + 300 * random.random(),
+            "train/data_stall": 0.02,
             "train/peak_mem_mib": 310.0,
             "train/top1_acc": accuracy + 0.01,
             "test/top1_acc": accuracy,
