@@ -1,12 +1,10 @@
 """Tables and documents as lines of text: aligned for a pipe, fitted to the width of a terminal."""
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
+from typing import Literal
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
 from lossbench.render.formats import visible
 from lossbench.render.layout import GAP, fit, fold, lift_shared, natural_widths, total
@@ -14,7 +12,11 @@ from lossbench.render.values import Column, Document, Item, Line, Table, Tone
 
 __all__ = ["plain_table", "screen_document", "screen_table"]
 
-_STYLES: dict[Tone, str] = {"plain": "", "good": "green", "bad": "red", "warn": "yellow", "dim": "dim"}
+_Style = Tone | Literal["bold"]
+_Cell = tuple[Column, str, int, _Style]
+"""Column, text, width and style."""
+_CODES: dict[_Style, str] = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
+"""Of ANSI X3.64; the terminal's own theme says what green is."""
 
 
 def plain_table(table: Table) -> str:
@@ -34,25 +36,25 @@ def screen_table(table: Table, *, width: int, color: bool) -> str:
     panels below; where not even two columns fit, each row becomes a block of lines.
     """
     columns, cells = visible(table)
-    lines = [Text(part, style="bold") for part in fold(table.title, width)] if table.title else []
+    lines = [_painted(part, "bold", color) for part in fold(table.title, width)] if table.title else []
     if not cells:
-        return _print([*lines, Text("no rows", style="dim")], color)
+        return _joined([*lines, _painted("no rows", "dim", color)])
     if total(natural_widths(columns, cells)) > width:
         stay, shared = lift_shared(columns, cells)
         if shared:
             facts = "; ".join(f"{columns[index].header} {cells[0][index]}" for index in shared)
-            lines += [Text(part, style="dim") for part in fold(f"all rows: {facts}", width)]
+            lines += [_painted(part, "dim", color) for part in fold(f"all rows: {facts}", width)]
         columns, cells = tuple(columns[i] for i in stay), [[row[i] for i in stay] for row in cells]
         panels = fit(columns, cells, width)
     else:
         panels = [list(enumerate(natural_widths(columns, cells)))]
     if panels is None:
-        lines += _stacked(columns, cells, width)
+        lines += _stacked(columns, cells, width, color)
     else:
         for number, panel in enumerate(panels):
-            lines += [Text("")] if number else []
-            lines += _grid(columns, cells, panel)
-    return _print(lines, color)
+            lines += [""] if number else []
+            lines += _grid(columns, cells, panel, color)
+    return _joined(lines)
 
 
 def screen_document(document: Document, *, width: int | None, color: bool) -> str:
@@ -67,50 +69,52 @@ def screen_document(document: Document, *, width: int | None, color: bool) -> st
                     body += ["\n"] if isinstance(before, Table) else []
                     body.append(plain_table(item) if width is None else screen_table(item, width=width, color=color))
                 case Line(text=text, tone=tone):
-                    body.append(_paragraph(text, _STYLES[tone], width, color))
+                    body.append(_paragraph(text, tone, width, color))
                 case _:
-                    body.append(_paragraph(item, "", width, color))
+                    body.append(_paragraph(item, "plain", width, color))
             before = item
         parts.append("".join(body))
     return "\n".join(parts)
 
 
-def _paragraph(text: str, style: str, width: int | None, color: bool) -> str:
-    return _print([Text(part, style=style) for part in ([text] if width is None else fold(text, width))], color)
+def _paragraph(text: str, style: _Style, width: int | None, color: bool) -> str:
+    return _joined(_painted(part, style, color) for part in ([text] if width is None else fold(text, width)))
 
 
-def _grid(columns: Sequence[Column], cells: Sequence[Sequence[str]], panel: list[tuple[int, int]]) -> Iterator[Text]:
-    head = [(columns[index], columns[index].header, size, "bold") for index, size in panel]
-    yield from _row(head, bottom=True)
-    yield Text("─" * total(size for _, size in panel), style="dim")
+def _grid(
+    columns: Sequence[Column], cells: Sequence[Sequence[str]], panel: list[tuple[int, int]], color: bool
+) -> Iterator[str]:
+    head: list[_Cell] = [(columns[index], columns[index].header, size, "bold") for index, size in panel]
+    yield from _row(head, color, bottom=True)
+    yield _painted("─" * total(size for _, size in panel), "dim", color)
     for row in cells:
-        yield from _row(
-            [(columns[i], row[i], size, _STYLES[columns[i].tones.get(row[i], "plain")]) for i, size in panel]
-        )
+        yield from _row([(columns[i], row[i], size, columns[i].tones.get(row[i], "plain")) for i, size in panel], color)
 
 
-def _row(cells: list[tuple[Column, str, int, str]], *, bottom: bool = False) -> Iterator[Text]:
-    """The lines of one row of (column, text, width, style), texts folded and aligned to the top or the bottom."""
+def _row(cells: list[_Cell], color: bool, *, bottom: bool = False) -> Iterator[str]:
+    """The lines of one row, texts folded and aligned to the top or the bottom."""
     folded = [fold(text, size) for _, text, size, _ in cells]
     height = max(map(len, folded))
     if bottom:
         folded = [[""] * (height - len(parts)) + parts for parts in folded]
     for parts in zip_longest(*folded, fillvalue=""):
-        line = Text()
+        line, gap = "", 0
         for (column, _, size, style), part in zip(cells, parts, strict=True):
-            line.append(" " * GAP if line.plain else "")
-            line.append(_padded(column, part, size), style=style)
-        line.rstrip()
+            padded = _padded(column, part, size)
+            text = padded.rstrip()
+            # Blanks wait for a text after them, so that no line ends in any.
+            line += " " * gap + _painted(text, style, color) if text else ""
+            gap = GAP + len(padded) - len(text) + (0 if text else gap)
         yield line
 
 
-def _stacked(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> Iterator[Text]:
+def _stacked(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int, color: bool) -> Iterator[str]:
     for number, row in enumerate(cells):
         if number:
-            yield Text("")
+            yield ""
         for column, cell in zip(columns, row, strict=True):
             for part in fold(f"{column.header}: {cell}", width):
-                yield Text(part, style=_STYLES[column.tones.get(cell, "plain")])
+                yield _painted(part, column.tones.get(cell, "plain"), color)
 
 
 def _padded(column: Column, cell: str, size: int) -> str:
@@ -118,12 +122,9 @@ def _padded(column: Column, cell: str, size: int) -> str:
     return space + cell if column.numeric else cell + space
 
 
-def _print(lines: Sequence[Text], color: bool) -> str:
-    if not color:
-        return "".join(f"{line.plain}\n" for line in lines)
-    # An empty environment keeps Rich from looking at COLUMNS, NO_COLOR and TERM: the caller has decided already.
-    file = io.StringIO()
-    console = Console(file=file, force_terminal=True, color_system="standard", legacy_windows=False, _environ={})
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    return file.getvalue()
+def _painted(text: str, style: _Style, color: bool) -> str:
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if color and style in _CODES else text
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
