@@ -4,7 +4,7 @@ import base64
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
@@ -16,7 +16,7 @@ from lossbench.plots.runs import select
 from lossbench.render import Column, Table
 from lossbench.render.comparison import comparison_document
 from lossbench.render.html import STYLE, html_sections, html_table
-from lossbench.store import Store, queries
+from lossbench.store import Selection, Store, queries
 from lossbench.store.queries import RunRow
 
 __all__ = ["Report", "html_report"]
@@ -41,7 +41,7 @@ def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence
         NothingFound: no run matches.
         UsageError: no matplotlib, or a metric that is not stored.
     """
-    rows = select(store, request)
+    rows = queries.runs(store, Selection(runs=tuple(row.run_id for row in select(store, request))))
     presets = sorted({row.preset for row in rows})
     title = f"lossbench report: {', '.join(presets)}"
     comparison, verdicts = _comparison(store, request, tuned)
@@ -54,7 +54,7 @@ def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence
         "</section>\n<section>\n<h2>Runs</h2>\n",
         html_table(_runs_table(rows)),
         "</section>\n<section>\n<h2>Provenance</h2>\n",
-        *_provenance(store, request, rows),
+        *_provenance(store, rows),
         "</section>\n",
     ]
     head = (
@@ -111,9 +111,9 @@ def _runs_table(rows: list[RunRow]) -> Table:
     )
 
 
-def _provenance(store: Store, request: Request, rows: list[RunRow]) -> Iterator[str]:
+def _provenance(store: Store, rows: list[RunRow]) -> Iterator[str]:
     """Every distinct environment and command with the number of runs it holds for, and the recipes in full."""
-    found = queries.provenances(store, replace(request.selection, runs=tuple(row.run_id for row in rows)))
+    found = queries.provenances(store, Selection(runs=tuple(row.run_id for row in rows)))
     environments = Counter(tuple(str(each.get(name, "")) for name in _ENVIRONMENT) for each in found.values())
     columns = tuple(Column(key=name, title=name.replace("_", " ")) for name in _ENVIRONMENT)
     counted = (*columns, Column(key="runs", title="runs", kind="integer"))

@@ -87,7 +87,7 @@ class Study:
 
     def tell(self, store: Store, tried: Sequence[Tried], runs: Mapping[str, str]) -> None:
         """Let each search know how its trials did on the validation rows."""
-        rows = queries.runs(store, Selection(runs=tuple(runs.values())))
+        rows = queries.briefs(store, Selection(runs=tuple(runs.values())))
         asker = _asker(store, runs.values())
         declared = asker.declared(rows)
         scores = asker.finals(self.preset, declared, rows)
@@ -101,7 +101,7 @@ class Study:
 
     def found(self, store: Store, tried: Sequence[Tried], runs: Mapping[str, str]) -> list[Found]:
         """Each loss's best setting."""
-        rows = queries.runs(store, Selection(runs=tuple(runs.values())))
+        rows = queries.briefs(store, Selection(runs=tuple(runs.values())))
         asker = _asker(store, runs.values())
         declared = asker.declared(rows)
         scores = asker.finals(self.preset, declared, rows)

@@ -131,7 +131,7 @@ def ranking(panels: Sequence[Panel]) -> Ranking | None:
 
 def _means(panel: Panel) -> dict[str, float]:
     """Mean over seeds by loss, the baseline first."""
-    return {arm.loss: float(np.mean(list(arm.values.values()))) for arm in panel.arms if arm.n}
+    return {arm.loss: mean for arm in panel.arms if (mean := arm.mean) is not None}
 
 
 def _costs(

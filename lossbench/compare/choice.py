@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from lossbench.compare.values import Choice, listed
 from lossbench.errors import UsageError, unknown
 from lossbench.spec import LossRef, parse_loss
-from lossbench.store.queries import Final, RunRow, flat
+from lossbench.store.queries import Final, RunBrief, flat
 
 __all__ = ["budget_warnings", "choose", "confirmed", "family", "refuse_unknown"]
 
@@ -18,12 +17,12 @@ _KNOB = "loss."
 
 
 def choose(
-    rows: Sequence[RunRow],
+    rows: Sequence[RunBrief],
     fields: Sequence[str],
     specs: Mapping[str, Mapping[str, Any]],
     scores: Mapping[str, Final],
     sign: int,
-) -> tuple[list[RunRow], tuple[Choice, ...]]:
+) -> tuple[list[RunBrief], tuple[Choice, ...]]:
     """The runs of each loss at its best setting, and what that choice rests on.
 
     A setting's score is the mean over seeds of its validation values. Settings with fewer values than the others, as
@@ -37,10 +36,10 @@ def choose(
         sign: +1 where larger scores are better, -1 where smaller ones are.
     """
     knobs = [each.removeprefix(_KNOB) for each in fields if each.startswith(_KNOB)]
-    families: dict[str, dict[tuple[str, str], list[RunRow]]] = {}
+    families: dict[str, dict[tuple[str, str], list[RunBrief]]] = {}
     for row in rows:
         families.setdefault(family(row.loss, knobs), {}).setdefault((row.recipe, row.loss), []).append(row)
-    chosen: list[RunRow] = []
+    chosen: list[RunBrief] = []
     choices = []
     for loss, settings in sorted(families.items()):
         values = {key: _values(runs, scores) for key, runs in settings.items()}
@@ -49,7 +48,7 @@ def choose(
             (key for key in settings if len(values[key]) == most),
             key=lambda key: sign * float(np.mean(values[key])) if values[key] else 0.0,
         )
-        chosen += [replace(row, loss=loss) for row in settings[best]]
+        chosen += [row._replace(loss=loss) for row in settings[best]]
         choices.append(
             Choice(
                 loss=loss,
@@ -63,8 +62,8 @@ def choose(
 
 
 def confirmed(
-    preset: str, rows: Sequence[RunRow], studies: Mapping[str, str]
-) -> tuple[Sequence[RunRow], tuple[Choice, ...], tuple[str, ...], list[str]]:
+    preset: str, rows: Sequence[RunBrief], studies: Mapping[str, str]
+) -> tuple[Sequence[RunBrief], tuple[Choice, ...], tuple[str, ...], list[str]]:
     """The runs that confirm the choices of the latest search, alone; all runs where there was none.
 
     Args:
@@ -73,7 +72,8 @@ def confirmed(
     Returns:
         The runs under the names of the losses that were tuned, their choices, the fields tuned, and what to say.
     """
-    marked = [(row, body) for row in rows if (body := _study(studies.get(row.run_id)))]
+    told = ((row, studies[row.run_id]) for row in rows if row.run_id in studies)
+    marked = [(row, body) for row, text in told if (body := _study(text))]
     if not marked:
         return rows, (), (), []
     latest = marked[-1][1]
@@ -83,7 +83,7 @@ def confirmed(
     choices = {body["choice"]["loss"]: Choice(**body["choice"], search=how) for _, body in chosen}
     left = len(rows) - len(chosen)
     said = [f"{preset}: {left} runs that do not confirm that search are left out"] if left else []
-    runs = [replace(row, loss=body["choice"]["loss"]) for row, body in chosen]
+    runs = [row._replace(loss=body["choice"]["loss"]) for row, body in chosen]
     return runs, tuple(choices[loss] for loss in sorted(choices)), tuple(latest["fields"]), said
 
 
@@ -102,18 +102,18 @@ def budget_warnings(preset: str, choices: Sequence[Choice]) -> list[str]:
     return [f"{preset}: the losses were tuned with unequal budgets ({parts})"]
 
 
-def _study(text: str | None) -> dict[str, Any] | None:
+def _study(text: str) -> dict[str, Any] | None:
     """What a mark tells of a search; None where it tells of none."""
     wanted = {"study", "fields", "choice", "trials", "search", "space", "seeds"}
     try:
-        body = json.loads(text or "null")
+        body = json.loads(text)
     except ValueError:
         return None
     whole = isinstance(body, dict) and wanted <= body.keys() and isinstance(body["choice"], dict)
     return body if whole and body["choice"].keys() == {"loss", "setting", "score", "tried", "runs"} else None
 
 
-def _values(runs: Sequence[RunRow], scores: Mapping[str, Final]) -> list[float]:
+def _values(runs: Sequence[RunBrief], scores: Mapping[str, Final]) -> list[float]:
     found = (scores[row.run_id].value for row in runs if row.status == "done" and row.run_id in scores)
     return [value for value in found if value is not None and np.isfinite(value)]
 
@@ -124,7 +124,7 @@ def _setting(loss: str, fields: Sequence[str], spec: Mapping[str, Any]) -> str:
     return ", ".join(f"{field}={known[field]}" for field in fields if field in known) or "as it is"
 
 
-def refuse_unknown(rows: Sequence[RunRow], fields: Sequence[str], specs: Mapping[str, Mapping[str, Any]]) -> None:
+def refuse_unknown(rows: Sequence[RunBrief], fields: Sequence[str], specs: Mapping[str, Mapping[str, Any]]) -> None:
     """Check the names of tuned fields.
 
     Raises:

@@ -94,10 +94,6 @@ def _contrast(
         paired=pairing.matched,
         n=n,
         unmatched=pairing.unmatched,
-        baseline_mean=_mean(baseline),
-        baseline_sd=_sd(baseline),
-        candidate_mean=_mean(candidate),
-        candidate_sd=_sd(candidate),
         gain=known(estimate.value),
         sd=known(pairing.sd),
         se=known(estimate.se),
@@ -131,11 +127,3 @@ def _seeds(pairing: _Pairing, rules: Rules) -> tuple[int, int, int] | tuple[None
     spreads = (pairing.sd, *paired.sd_interval(pairing.sd, pairing.estimate.df))
     found = [seeds_needed(sd, rules.min_effect, rules.alpha, rules.power, paired=pairing.matched) for sd in spreads]
     return found[0], found[1], found[2]
-
-
-def _mean(arm: Arm) -> float | None:
-    return float(np.mean(list(arm.values.values()))) if arm.n else None
-
-
-def _sd(arm: Arm) -> float | None:
-    return known(paired.spread(np.array(list(arm.values.values()))))

@@ -7,7 +7,7 @@ from typing import Any
 from lossbench.compare.values import Arm, listed
 from lossbench.errors import NotComparable, unknown
 from lossbench.spec import Preset, differing_fields
-from lossbench.store.queries import RunRow, flat
+from lossbench.store.queries import RunBrief, flat
 
 __all__ = ["refuse_differences", "warn"]
 
@@ -74,7 +74,7 @@ def _values(specs: Sequence[Mapping[str, Any]], field: str) -> str:
 
 
 def warn(
-    preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]], *, planned_seeds: bool = False
+    preset: str, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunBrief]], *, planned_seeds: bool = False
 ) -> list[str]:
     """Sentences on what may explain a difference besides the loss.
 

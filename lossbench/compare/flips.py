@@ -7,7 +7,7 @@ import numpy as np
 
 from lossbench.errors import NothingFound
 from lossbench.store import Selection, Store, queries
-from lossbench.store.queries import Predictions, RunRow
+from lossbench.store.queries import Predictions, RunBrief
 
 __all__ = ["Flips", "Group", "flips"]
 
@@ -49,7 +49,7 @@ def flips(store: Store, selection: Selection, *, epoch: int | None = None, limit
     Raises:
         NothingFound: no run matches, or none kept predictions of two epochs.
     """
-    rows = queries.runs(store, selection)
+    rows = queries.briefs(store, selection)
     if not rows:
         raise NothingFound("no run matches; `lossbench ls` lists what is there")
     kept = queries.prediction_epochs(store, selection)
@@ -76,11 +76,11 @@ def _first(epochs: Sequence[int], wanted: int | None) -> int | None:
     return wanted if wanted in before else None
 
 
-def _ordered(rows: Sequence[RunRow]) -> list[RunRow]:
+def _ordered(rows: Sequence[RunBrief]) -> list[RunBrief]:
     return sorted(rows, key=lambda row: (row.preset, row.loss, row.seed))
 
 
-def _flips(row: RunRow, early: Predictions, late: Predictions, limit: float) -> Flips:
+def _flips(row: RunBrief, early: Predictions, late: Predictions, limit: float) -> Flips:
     right, done = early.rank == 0, late.rank == 0
     # Stored in single precision, in which the limit must be said to stand on the same side as a p_y equal to it.
     near = ~right & (early.p_true > np.float32(limit))

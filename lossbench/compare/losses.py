@@ -18,14 +18,13 @@ from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
 from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
 from lossbench.store import Selection, Store, queries
-from lossbench.store.queries import Final, RunRow
+from lossbench.store.queries import Final, RunBrief
 
 __all__ = ["DEFAULT_MIN_EFFECT", "compare_losses", "nothing"]
 
 DEFAULT_MIN_EFFECT = 0.002
 """For metrics that are fractions: 0.2 points, about half of the usual spread between seeds on CIFAR-100."""
 
-_ENDED = ("done", "diverged")
 _Key = TypeVar("_Key")
 
 
@@ -67,7 +66,7 @@ def compare_losses(
         raise UsageError(f"alpha is {alpha}; it must lie between 0 and 0.5")
     if min_effect is not None and not 0 < min_effect < math.inf:
         raise UsageError(f"the smallest difference that matters is {min_effect:g}; it must be above 0 and finite")
-    everything = queries.runs(store, replace(selection, losses=()))
+    everything = queries.briefs(store, replace(selection, losses=()))
     if not everything:
         raise nothing(store, selection)
     rows = _candidates(everything, baseline, selection.losses)
@@ -88,7 +87,7 @@ def compare_losses(
     panels: list[Panel] = []
     warnings: list[str] = []
     for preset, mine in _grouped(rows, lambda row: row.preset).items():
-        panel, told = judge.panel(preset, _latest_of_each_cell(mine))
+        panel, told = judge.panel(preset, queries.latest(mine))
         panels += [panel] if panel else []
         warnings += told
     _refuse_emptiness(panels, baseline, warnings)
@@ -125,7 +124,7 @@ class _Judge:
     rules: Callable[[Question, float, bool], Rules]
     """By question, alpha and whether any run has a value that is only known to be large."""
 
-    def panel(self, preset: str, rows: Sequence[RunRow]) -> tuple[Panel | None, list[str]]:
+    def panel(self, preset: str, rows: Sequence[RunBrief]) -> tuple[Panel | None, list[str]]:
         """One preset from its runs to its verdicts, and what has to be said of them; None where nothing compares."""
         rows, choices, tuned, told = self._chosen(preset, rows)
         by_loss = _grouped(rows, lambda row: row.loss)
@@ -158,8 +157,8 @@ class _Judge:
         return replace(panel, looked=looked, counted=counted), told
 
     def _chosen(
-        self, preset: str, rows: Sequence[RunRow]
-    ) -> tuple[Sequence[RunRow], tuple[Choice, ...], tuple[str, ...], list[str]]:
+        self, preset: str, rows: Sequence[RunBrief]
+    ) -> tuple[Sequence[RunBrief], tuple[Choice, ...], tuple[str, ...], list[str]]:
         """The runs to judge, how each loss came by its setting, the fields of that, and what is to be said."""
         if not self.tuned:
             return confirmed(preset, rows, self.studies)
@@ -184,7 +183,7 @@ def nothing(store: Store, selection: Selection) -> NothingFound:
     return NothingFound("no run matches; `lossbench ls` lists what is there")
 
 
-def _candidates(rows: Sequence[RunRow], baseline: str, patterns: Sequence[str]) -> list[RunRow]:
+def _candidates(rows: Sequence[RunBrief], baseline: str, patterns: Sequence[str]) -> list[RunBrief]:
     losses = sorted({row.loss for row in rows})
     if baseline not in losses:
         raise NothingFound(f"the baseline has no runs: {unknown('loss', baseline, losses)}")
@@ -197,17 +196,7 @@ def _candidates(rows: Sequence[RunRow], baseline: str, patterns: Sequence[str]) 
     return [row for row in rows if row.loss in wanted or row.loss == baseline]
 
 
-def _latest_of_each_cell(rows: Iterable[RunRow]) -> list[RunRow]:
-    """The newest run of each cell that came to an end, or the newest at all; rows come in order of their start."""
-    latest: dict[tuple[str, str, int], RunRow] = {}
-    for row in rows:
-        cell = (row.recipe, row.loss, row.seed)
-        if cell not in latest or row.status in _ENDED or latest[cell].status not in _ENDED:
-            latest[cell] = row
-    return list(latest.values())
-
-
-def _specs(store: Store, rows: Sequence[RunRow], *, every: bool) -> dict[str, dict[str, Any]]:
+def _specs(store: Store, rows: Sequence[RunBrief], *, every: bool) -> dict[str, dict[str, Any]]:
     """The specs of the recipes that have to be looked into, fetched once for all presets."""
     by_preset = _grouped(rows, lambda row: row.preset)
     recipes = [{row.recipe for row in mine} for mine in by_preset.values()]
@@ -217,7 +206,7 @@ def _specs(store: Store, rows: Sequence[RunRow], *, every: bool) -> dict[str, di
 
 def _refuse(
     preset: str,
-    by_loss: Mapping[str, Sequence[RunRow]],
+    by_loss: Mapping[str, Sequence[RunBrief]],
     specs: Mapping[str, dict[str, Any]],
     *,
     allow: Collection[str],
@@ -241,7 +230,7 @@ def _refuse(
     return [f"{preset}: the runs differ in {', '.join(fields)}, as --allow permits"]
 
 
-def _arm(loss: str, runs: Sequence[RunRow], finals: Mapping[str, Final]) -> Arm:
+def _arm(loss: str, runs: Sequence[RunBrief], finals: Mapping[str, Final]) -> Arm:
     values: dict[int, float] = {}
     ids: dict[int, str] = {}
     lost: dict[str, list[int]] = {"diverged": [], "failed": [], "unfinished": [], "not_finite": [], "censored": []}
@@ -284,8 +273,8 @@ def _refuse_emptiness(panels: Sequence[Panel], baseline: str, warnings: Sequence
         )
 
 
-def _grouped(rows: Iterable[RunRow], key: Callable[[RunRow], _Key]) -> dict[_Key, list[RunRow]]:
-    groups: dict[_Key, list[RunRow]] = {}
+def _grouped(rows: Iterable[RunBrief], key: Callable[[RunBrief], _Key]) -> dict[_Key, list[RunBrief]]:
+    groups: dict[_Key, list[RunBrief]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups

@@ -63,7 +63,7 @@ def against_itself(
     if seeds < FEWEST_SEEDS:
         raise UsageError(f"--seeds is {seeds}; an arm needs at least {FEWEST_SEEDS}")
     selection = Selection(presets=(preset,), losses=(loss,), statuses=("done",))
-    rows = queries.runs(store, selection)
+    rows = queries.briefs(store, selection)
     if not rows and (presets := queries.known(store, "preset")) and preset not in presets:
         raise NothingFound(f"no runs: {unknown('preset', preset, presets)}")
     sweep = f"`lossbench sweep {preset} --loss {loss} --seeds {2 * seeds}` makes them"

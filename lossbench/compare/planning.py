@@ -90,7 +90,7 @@ def stored_spread(
     Raises:
         NothingFound: no run matches, or no loss has two that differ.
     """
-    rows = queries.runs(store, selection)
+    rows = queries.briefs(store, selection)
     if not rows and selection.presets:
         raise nothing(store, selection)
     if len({row.loss for row in rows}) > 1:

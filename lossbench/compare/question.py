@@ -7,7 +7,7 @@ from lossbench.compare.derived import Derived, derived_finals, parse_derived
 from lossbench.errors import NothingFound, UsageError
 from lossbench.measures import Measure, measure
 from lossbench.store import Selection, Store, queries
-from lossbench.store.queries import Final, RunRow
+from lossbench.store.queries import Final, RunBrief
 
 __all__ = ["Asker", "Question"]
 
@@ -34,7 +34,7 @@ class Asker:
     at: str | None
     answers: dict[tuple[str, str, str], dict[str, Final]]
 
-    def question(self, rows: Sequence[RunRow]) -> Question:
+    def question(self, rows: Sequence[RunBrief]) -> Question:
         """What the user asks, else what the newest run of the preset declares."""
         derived = parse_derived(self.metric) if self.metric else None
         if derived is not None:
@@ -49,12 +49,12 @@ class Asker:
             measure=measure(name, known), split=split, at=at, exploratory=(split, name, at) != ("test", *own)
         )
 
-    def declared(self, rows: Sequence[RunRow]) -> Question:
+    def declared(self, rows: Sequence[RunBrief]) -> Question:
         """What settings are chosen by: the metric and the epochs that the preset declares, on the validation rows."""
         name, at = rows[-1].metric or "top1_acc", rows[-1].metric_at or "last"
         return Question(measure=measure(name), split="val", at=at, exploratory=False)
 
-    def finals(self, preset: str, question: Question, rows: Sequence[RunRow]) -> Mapping[str, Final]:
+    def finals(self, preset: str, question: Question, rows: Sequence[RunBrief]) -> Mapping[str, Final]:
         """The value of each run of the preset that has one, by run id.
 
         Raises:

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+
 from lossbench.measures import Measure
 from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
+from lossbench.stats.paired import spread
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -74,6 +77,16 @@ class Arm:
         return len(self.values)
 
     @property
+    def mean(self) -> float | None:
+        """Over seeds; None without a value."""
+        return math.fsum(self.values.values()) / self.n if self.values else None
+
+    @property
+    def sd(self) -> float | None:
+        """Between seeds; None for fewer than two."""
+        return known(spread(np.array(list(self.values.values()))))
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that was started, however it ended."""
         lost = (*self.diverged, *self.failed, *self.unfinished, *self.not_finite, *self.censored)
@@ -104,10 +117,6 @@ class Contrast:
     """Pairs, or without pairs the runs of the smaller arm."""
     unmatched: tuple[int, ...]
     """Seeds with a value on one side only, left out of the pairs."""
-    baseline_mean: float | None
-    baseline_sd: float | None
-    candidate_mean: float | None
-    candidate_sd: float | None
     gain: float | None
     sd: float | None
     """Of the differences per seed; sqrt(s_a^2 + s_b^2) without pairs."""

@@ -130,8 +130,7 @@ def _preset_ranks(found: Comparison, losses: Sequence[str]) -> list[dict[str, fl
     """Rank of each loss on each preset that has all of them; 1 is best, ties share the average."""
     ranks = []
     for panel in found.panels:
-        means = {each.candidate.loss: each.candidate_mean for each in panel.contrasts}
-        means[found.baseline] = panel.contrasts[0].baseline_mean
+        means = {arm.loss: arm.mean for arm in panel.arms}
         if all(means.get(loss) is not None for loss in losses):
             scores = {loss: panel.measure.sign * float(means[loss] or 0.0) for loss in losses}
             ranks.append(

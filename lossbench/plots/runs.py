@@ -12,7 +12,7 @@ from lossbench.measures import Measure, measure
 from lossbench.plots.request import Request
 from lossbench.spec import differing_fields
 from lossbench.store import Store, queries
-from lossbench.store.queries import RunRow
+from lossbench.store.queries import RunBrief
 
 __all__ = [
     "Group",
@@ -21,7 +21,6 @@ __all__ = [
     "field_value",
     "finals",
     "grouped",
-    "latest",
     "listed",
     "loss_order",
     "quantities",
@@ -52,10 +51,10 @@ class Group:
 
     recipe: str
     loss: str
-    runs: tuple[RunRow, ...]
+    runs: tuple[RunBrief, ...]
 
     @property
-    def averaged(self) -> tuple[RunRow, ...]:
+    def averaged(self) -> tuple[RunBrief, ...]:
         """The runs a mean is taken over: the finished ones; before there is one, those that have not broken down.
 
         A curve over whoever has come that far would bend where a seed drops out, and end where the newest seed is.
@@ -65,7 +64,7 @@ class Group:
         return done or sound or self.runs
 
 
-def select(store: Store, request: Request, *, with_baseline: bool = False) -> list[RunRow]:
+def select(store: Store, request: Request, *, with_baseline: bool = False) -> list[RunBrief]:
     """The latest run of every selected cell.
 
     Raises:
@@ -74,31 +73,21 @@ def select(store: Store, request: Request, *, with_baseline: bool = False) -> li
     selection = request.selection
     if with_baseline and selection.losses:
         selection = replace(selection, losses=(*selection.losses, request.baseline))
-    rows = latest(queries.runs(store, selection))
+    rows = queries.latest(queries.briefs(store, selection))
     if not rows:
         raise NothingFound("no run matches; `lossbench ls` shows what there is")
     return rows
 
 
-def latest(rows: Iterable[RunRow]) -> list[RunRow]:
-    """Of several runs of one cell the newest finished one, else the newest."""
-    kept: dict[tuple[str, str, int], RunRow] = {}
-    for row in rows:
-        cell = (row.recipe, row.loss, row.seed)
-        if cell not in kept or row.status == "done" or kept[cell].status != "done":
-            kept[cell] = row
-    return list(kept.values())
-
-
-def loss_order(rows: Iterable[RunRow], baseline: str) -> tuple[str, ...]:
+def loss_order(rows: Iterable[RunBrief], baseline: str) -> tuple[str, ...]:
     """Every loss once, the baseline first: the order of signs and colours."""
     losses = {row.loss for row in rows}
     return tuple(sorted(losses, key=lambda loss: (loss != baseline, loss)))
 
 
-def grouped(rows: Iterable[RunRow]) -> list[Group]:
+def grouped(rows: Iterable[RunBrief]) -> list[Group]:
     """Runs by recipe and loss, in the order in which recipes first ran; seeds ascending."""
-    groups: dict[tuple[str, str], list[RunRow]] = {}
+    groups: dict[tuple[str, str], list[RunBrief]] = {}
     for row in rows:
         groups.setdefault((row.recipe, row.loss), []).append(row)
     return [
@@ -107,7 +96,7 @@ def grouped(rows: Iterable[RunRow]) -> list[Group]:
     ]
 
 
-def recipe_titles(store: Store, rows: Sequence[RunRow]) -> dict[str, str]:
+def recipe_titles(store: Store, rows: Sequence[RunBrief]) -> dict[str, str]:
     """What each recipe is called: its preset, and if that has several recipes, the fields that tell them apart."""
     presets: dict[str, list[str]] = {}
     for row in rows:
@@ -125,7 +114,7 @@ def recipe_titles(store: Store, rows: Sequence[RunRow]) -> dict[str, str]:
     return titles
 
 
-def quantities(store: Store, request: Request, rows: Sequence[RunRow]) -> list[Quantity]:
+def quantities(store: Store, request: Request, rows: Sequence[RunBrief]) -> list[Quantity]:
     """The metrics asked for, or else the one the newest run's preset is judged by.
 
     Raises:
@@ -161,7 +150,9 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(words) if len(words) <= 3 else f"{', '.join(words[:2])} and {len(words) - 2} more"
 
 
-def finals(store: Store, request: Request, quantity: Quantity, rows: Sequence[RunRow]) -> tuple[dict[str, float], str]:
+def finals(
+    store: Store, request: Request, quantity: Quantity, rows: Sequence[RunBrief]
+) -> tuple[dict[str, float], str]:
     """The finite final value of each finished run, in the units of the axes, and the rule by which it was taken."""
     at = request.at or rows[-1].metric_at or "last"
     found = queries.finals(store, request.selection, quantity.measure.name, split=quantity.split, at=at)

@@ -11,7 +11,7 @@ from lossbench.plots.request import Request
 from lossbench.plots.runs import Quantity, field_value, finals, listed, quantities, select
 from lossbench.spec import differing_fields, parse_loss
 from lossbench.store import Store, queries
-from lossbench.store.queries import RunRow
+from lossbench.store.queries import RunBrief
 
 __all__ = ["draw_sweep"]
 
@@ -46,7 +46,7 @@ def draw_sweep(store: Store, request: Request) -> Figure:
     return Figure(title=title, panels=(panel,), series=tuple(losses), caption=caption)
 
 
-def _swept_fields(store: Store, rows: Sequence[RunRow]) -> tuple[str, ...]:
+def _swept_fields(store: Store, rows: Sequence[RunBrief]) -> tuple[str, ...]:
     first, *others = queries.specs(store, {row.recipe for row in rows}).values()
     fields = sorted({name for spec in others for name in differing_fields(first["preset"], spec["preset"])})
     if not fields:
@@ -57,7 +57,7 @@ def _swept_fields(store: Store, rows: Sequence[RunRow]) -> tuple[str, ...]:
 
 
 def _cells(
-    store: Store, rows: Sequence[RunRow], values: Mapping[str, float], fields: Sequence[str]
+    store: Store, rows: Sequence[RunBrief], values: Mapping[str, float], fields: Sequence[str]
 ) -> dict[str, dict[_Place, list[float]]]:
     """Final values by loss, without the swept knobs in its name, and by the texts of the fields."""
     specs = queries.specs(store, {row.recipe for row in rows})

@@ -24,7 +24,7 @@ from lossbench.plots.runs import (
     select,
 )
 from lossbench.store import Selection, Store, queries
-from lossbench.store.queries import RunRow
+from lossbench.store.queries import RunBrief
 
 __all__ = ["draw_curves", "draw_differences", "draw_knobs", "draw_throughput"]
 
@@ -110,7 +110,7 @@ def _gains(baseline: Group, candidate: Group, values: Mapping[str, tuple[Array, 
 
 
 def _over_epochs(
-    store: Store, request: Request, rows: Sequence[RunRow], asked: Sequence[Quantity], *, marks: bool
+    store: Store, request: Request, rows: Sequence[RunBrief], asked: Sequence[Quantity], *, marks: bool
 ) -> Figure:
     losses, groups, titles = loss_order(rows, request.baseline), grouped(rows), recipe_titles(store, rows)
     numbers = {quantity: curves(store, request, quantity) for quantity in asked}

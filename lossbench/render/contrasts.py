@@ -21,8 +21,6 @@ __all__ = [
 
 
 def arms_table(panel: Panel) -> Table:
-    means = [panel.contrasts[0].baseline_mean, *(each.candidate_mean for each in panel.contrasts)]
-    spreads = [panel.contrasts[0].baseline_sd, *(each.candidate_sd for each in panel.contrasts)]
     moments = [measure_column(panel.measure, key=key, title=key) for key in ("mean", "sd")]
     columns = (
         Column(key="loss", title="loss", anchor=True),
@@ -31,10 +29,7 @@ def arms_table(panel: Panel) -> Table:
         Column(key="lost", title="without value"),
         Column(key="seeds", title="seeds"),
     )
-    rows = [
-        (arm.loss, mean, sd, arm.n, _lost(arm), listed(arm.seeds))
-        for arm, mean, sd in zip(panel.arms, means, spreads, strict=True)
-    ]
+    rows = [(arm.loss, arm.mean, arm.sd, arm.n, _lost(arm), listed(arm.seeds)) for arm in panel.arms]
     unit = "%" if moments[0].kind == "percent" else moments[0].unit
     title = f"{panel.measure.title} over seeds" + (f", in {unit}" if unit else "")
     return Table(name="runs", title=title, columns=columns, rows=tuple(rows))
@@ -240,13 +235,9 @@ def records(value: Comparison) -> Table:
         (Column(key="df", title="df", kind="number"), lambda _, each: each.df),
         (Column(key="t", title="t", kind="number"), lambda _, each: each.t),
     ]
-    sides: list[tuple[str, Callable[[Contrast], Arm], Callable[[Contrast], tuple[float | None, float | None]]]] = [
-        ("baseline", lambda each: each.baseline, lambda each: (each.baseline_mean, each.baseline_sd)),
-        ("candidate", lambda each: each.candidate, lambda each: (each.candidate_mean, each.candidate_sd)),
-    ]
     columns = [column for column, _ in head]
     columns += [column for column, _ in _difference_fields(value.panels[0].measure)]
-    for side, _, _ in sides:
+    for side in ("baseline", "candidate"):
         columns += [Column(key=f"{side}_{what}", title=f"{side} {what}", kind="number") for what in ("mean", "sd")]
         columns += [
             Column(key=f"{side}_{what}", title=f"{side} {what.replace('_', ' ')}", kind="integer")
@@ -257,10 +248,9 @@ def records(value: Comparison) -> Table:
         for each in panel.contrasts:
             row = [get(panel, each) for _, get in head]
             row += [get(each) for _, get in _difference_fields(panel.measure)]
-            for _, arm_of, moments in sides:
-                arm = arm_of(each)
+            for arm in (each.baseline, each.candidate):
                 lost = (arm.diverged, arm.failed, arm.unfinished, arm.not_finite, arm.censored)
-                row += [*moments(each), arm.n, *map(len, lost)]
+                row += [arm.mean, arm.sd, arm.n, *map(len, lost)]
             rows.append(tuple(row))
     return Table(name="contrasts", columns=tuple(columns), rows=tuple(rows))
 

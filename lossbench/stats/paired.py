@@ -1,6 +1,7 @@
 """Two columns of results, one value per seed: their difference and how sure it is."""
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,9 @@ def spread(values: NDArray[np.float64]) -> float:
     """Standard deviation with n - 1 in the denominator; nan for fewer than two values, 0 for equal ones."""
     if values.size < 2:
         return math.nan
+    apart = values - values.sum() / values.size
+    found = math.sqrt(float(apart @ apart) / (values.size - 1))
     # Equal differences of fractions leave a spread of rounding errors, which would weigh a preset without bound.
-    found = float(values.std(ddof=1))
     return found if found > ROUNDING * float(np.abs(values).max()) else 0.0
 
 
@@ -73,16 +75,16 @@ def sign_flip_p(gains: NDArray[np.float64]) -> float:
         hits = int((np.abs(signs @ gains) >= limit).sum())
         return (1 + hits) / (1 + DRAWS)
     # Meeting in the middle: 2^10 sums of either half instead of 2^20 of both.
-    left, right = _signed_sums(gains[::2]), np.sort(_signed_sums(gains[1::2]))
+    left, right = (_signs(half.size) @ half for half in (gains[::2], gains[1::2]))
+    right.sort()
     above = int((right.size - np.searchsorted(right, limit - left)).sum())
     return float(2 * above / 2.0**gains.size)
 
 
-def _signed_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    sums = np.zeros(1)
-    for value in values:
-        sums = np.concatenate((sums - value, sums + value))
-    return sums
+@cache
+def _signs(n: int) -> NDArray[np.float64]:
+    """Every pattern of n signs [2^n, n]."""
+    return 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(np.float64) - 1
 
 
 def sign_flip_floor(n: int) -> float:

@@ -112,7 +112,7 @@ def test_a_candidate_without_runs_still_counts_in_the_correction():
 def test_smaller_is_better_turns_the_sign():
     baseline, candidate = columns(0.358, 0.1552, 10)
     up, down = one(baseline, candidate), one(-baseline, -candidate, sign=-1)
-    assert down.baseline_mean == pytest.approx(-up.baseline_mean)
+    assert down.baseline.mean == pytest.approx(-up.baseline.mean)
     for name in ("gain", "low", "high", "p", "superiority", "hedges", "verdict", "beyond"):
         assert getattr(down, name) == getattr(up, name)
 

@@ -38,9 +38,9 @@ def slow_and_fast(bench):
 )
 def test_values(slow_and_fast, metric, baseline, candidate):
     (contrast,) = compare(slow_and_fast, metric).panels[0].contrasts
-    assert contrast.baseline_mean == pytest.approx(baseline)
+    assert contrast.baseline.mean == pytest.approx(baseline)
     if candidate is not None:
-        assert contrast.candidate_mean == pytest.approx(candidate)
+        assert contrast.candidate.mean == pytest.approx(candidate)
     assert contrast.gain > 0
 
 

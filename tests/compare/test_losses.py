@@ -143,7 +143,7 @@ def test_epoch_rules(bench):
             curve = [(0.2, 0.9), (0.4, 0.6), (0.3, 0.7)]
             epochs = [{"val/top1_acc": val + shift, "test/top1_acc": test + shift * seed} for val, test in curve]
             bench.run(loss, seed, None, epochs=epochs)
-    means = {at: compare(bench, at=at).panels[0].contrasts[0].baseline_mean
+    means = {at: compare(bench, at=at).panels[0].contrasts[0].baseline.mean
              for at in ("last", "mean:2-3", "best-val", "best-test")}  # fmt: skip
     assert means == pytest.approx({"last": 0.7, "mean:2-3": 0.65, "best-val": 0.6, "best-test": 0.9})
     assert compare(bench, at="best-val").panels[0].contrasts[0].verdict is not None

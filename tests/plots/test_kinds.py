@@ -114,8 +114,8 @@ def test_a_seed_that_is_still_training_does_not_cut_the_curve_of_the_others(benc
     rows = runs.select(bench, ONE)
     (group, *_) = runs.grouped(rows)
     *done, last = group.runs
-    assert replace(group, runs=(*done, replace(last, status="running"))).averaged == tuple(done)
-    begun = replace(group, runs=tuple(replace(row, status="running") for row in group.runs))
+    assert replace(group, runs=(*done, last._replace(status="running"))).averaged == tuple(done)
+    begun = replace(group, runs=tuple(row._replace(status="running") for row in group.runs))
     assert begun.averaged == begun.runs
 
 

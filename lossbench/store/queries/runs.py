@@ -3,10 +3,10 @@
 import difflib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -16,11 +16,14 @@ from lossbench.store.store import Store, first_line
 
 __all__ = [
     "Cell",
+    "RunBrief",
     "RunDetail",
     "RunRow",
+    "briefs",
     "cells",
     "chosen",
     "known",
+    "latest",
     "marks",
     "ordered",
     "provenances",
@@ -67,6 +70,26 @@ class RunRow:
     attempts: int
 
 
+class RunBrief(NamedTuple):
+    """One run as comparisons and charts know it, of which they read thousands at once: fields of `RunRow`."""
+
+    run_id: str
+    preset: str
+    loss: str
+    seed: int
+    status: str
+    epochs: int
+    key: str
+    recipe: str
+    metric: str | None
+    metric_at: str | None
+    device_name: str | None
+    lossbench: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    torch: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class RunDetail:
     """One run in full: its row, its resolved spec, where its latest process ran, what happened when, and the values
@@ -90,6 +113,8 @@ class Cell:
 
 
 _COLUMNS = ", ".join(entry.name for entry in fields(RunRow))
+
+_BRIEFS = f"SELECT {', '.join(RunBrief._fields)} FROM run WHERE {{condition}} ORDER BY started_at, run_id"
 
 _DETAIL = "SELECT spec, provenance FROM run WHERE run_id = $run"
 
@@ -117,6 +142,8 @@ SELECT run_id, field, arg_max(value, row(time, seq)) FROM mark WHERE starts_with
 GROUP BY run_id, field ORDER BY ALL
 """
 
+_ENDED = ("done", "diverged")
+
 _KNOWN = frozenset({"preset", "loss", "seed", "status", "recipe", "key", "run_id", "name", "dataset", "model"})
 
 
@@ -131,6 +158,26 @@ def runs(store: Store, selection: Selection | None = None, *, newest_first: bool
     order = f"ORDER BY started_at {direction}, run_id {direction}"
     found = store.rows(f"SELECT {_COLUMNS} FROM run WHERE {condition} {order}", values)
     return [RunRow(*row) for row in found]
+
+
+def briefs(store: Store, selection: Selection) -> list[RunBrief]:
+    """The selected runs in the order they began, with no more than comparisons and charts need.
+
+    Raises:
+        UsageError: the selection's own expression is wrong.
+    """
+    condition, values = chosen(store, selection)
+    return list(map(RunBrief._make, store.rows(_BRIEFS.format(condition=condition), values)))
+
+
+def latest(rows: Iterable[RunBrief]) -> list[RunBrief]:
+    """The newest run of each cell that came to an end, or the newest at all; rows come in the order they began."""
+    found: dict[tuple[str, str, int], RunBrief] = {}
+    for row in rows:
+        cell = (row.recipe, row.loss, row.seed)
+        if cell not in found or row.status in _ENDED or found[cell].status not in _ENDED:
+            found[cell] = row
+    return list(found.values())
 
 
 def ordered(rows: list[RunRow], by: str) -> list[RunRow]:

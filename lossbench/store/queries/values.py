@@ -80,13 +80,13 @@ class Predictions:
     p_max: npt.NDArray[np.float64]
 
 
-# These are the views `epoch` and `final` with the filters in the place where they save most.
+# The views `epoch` and `final`, but for the chosen runs alone and filtered before anything is grouped.
 _CHOSEN = "WITH chosen AS (SELECT run_id, started_at FROM run WHERE {condition})"
 
 _LAST = f"""
 {_CHOSEN}, recorded AS (
     SELECT run_id, arg_max(value, row(epoch, began)) AS value, max(epoch) AS epoch
-    FROM metric WHERE split = $split AND name = $metric GROUP BY run_id
+    FROM metric JOIN chosen USING (run_id) WHERE split = $split AND name = $metric GROUP BY run_id
 )
 SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY started_at, run_id
 """
@@ -94,7 +94,8 @@ SELECT run_id, value, epoch, 1 FROM recorded JOIN chosen USING (run_id) ORDER BY
 _MEAN = f"""
 {_CHOSEN}, recorded AS (
     SELECT run_id, epoch, arg_max(value, began) AS value
-    FROM metric WHERE split = $split AND name = $metric AND epoch BETWEEN $first AND $last GROUP BY run_id, epoch
+    FROM metric JOIN chosen USING (run_id)
+    WHERE split = $split AND name = $metric AND epoch BETWEEN $first AND $last GROUP BY run_id, epoch
 )
 SELECT run_id, CASE WHEN count(*) = $last - $first + 1 THEN avg(value) END, max(epoch), count(*)
 FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
@@ -106,7 +107,7 @@ _BEST = f"""
     SELECT run_id, epoch,
         arg_max(value, began) FILTER (split = $split) AS value,
         $sign * arg_max(value, began) FILTER (split = $judge) AS score
-    FROM metric WHERE name = $metric AND split IN ($split, $judge) GROUP BY run_id, epoch
+    FROM metric JOIN chosen USING (run_id) WHERE name = $metric AND split IN ($split, $judge) GROUP BY run_id, epoch
 ), picked AS (
     SELECT run_id,
         arg_max(value, row(score, -epoch)) AS value, arg_max(epoch, row(score, -epoch)) AS epoch
@@ -118,7 +119,7 @@ SELECT run_id, value, epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY s
 _CURVES = f"""
 {_CHOSEN}, recorded AS (
     SELECT run_id, epoch::BIGINT AS epoch, arg_max(value, began) AS value
-    FROM metric WHERE split = $split AND name = $metric GROUP BY run_id, epoch
+    FROM metric JOIN chosen USING (run_id) WHERE split = $split AND name = $metric GROUP BY run_id, epoch
 )
 SELECT run_id, list(epoch ORDER BY epoch) AS epochs, list(value ORDER BY epoch) AS numbers
 FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
