@@ -15,8 +15,7 @@ __all__ = ["plain_table", "screen_document", "screen_table"]
 _Style = Tone | Literal["bold"]
 _Cell = tuple[Column, str, int, _Style]
 """Column, text, width and style."""
-_CODES: dict[_Style, str] = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "bold": "1"}
-"""Of ANSI X3.64; the terminal's own theme says what green is."""
+_STYLES: dict[_Style, str] = {"good": "green", "bad": "red", "warn": "yellow", "dim": "dim", "bold": "bold"}
 
 
 def plain_table(table: Table) -> str:
@@ -123,7 +122,13 @@ def _padded(column: Column, cell: str, size: int) -> str:
 
 
 def _painted(text: str, style: _Style, color: bool) -> str:
-    return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if color and style in _CODES else text
+    if not color or style not in _STYLES:
+        return text
+    # Rich's styles alone, which load in a third of the time of its console.
+    from rich.color import ColorSystem
+    from rich.style import Style
+
+    return Style.parse(_STYLES[style]).render(text, color_system=ColorSystem.STANDARD)
 
 
 def _joined(lines: Iterable[str]) -> str:
