@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lossbench.losses._knobs import Number
-from lossbench.losses._numerics import refuse_second_derivative, times
+from lossbench.losses._numerics import number, plus, refuse_second_derivative, times
 
 __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "true_class_loss"]
 
@@ -58,7 +58,9 @@ class TrueClass(NamedTuple):
         passive = times(beta, self.not_p)
         value = torch.sub(passive, self.log_p, alpha=alpha)
         # Where alpha is no small part of the weight, nothing is lost by coming from the other side.
-        return value, alpha + beta - passive if abs(beta) <= _LITTLE * alpha else alpha + beta * self.p
+        if abs(beta) <= _LITTLE * alpha:
+            return value, number(alpha + beta, passive) - passive
+        return value, plus(number(alpha, passive), beta, self.p)
 
 
 _LITTLE = 16
@@ -91,19 +93,20 @@ def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping
     fixed = {knob: value for knob, value in knobs.items() if not isinstance(value, Tensor)}
     varied = {knob: value.unsqueeze(-1) for knob, value in knobs.items() if isinstance(value, Tensor)}
     bound = functools.partial(curve, **fixed)
-    value: Tensor = _TrueClassLoss.apply(logits, target, bound, tuple(varied), *varied.values())
+    if not varied:
+        return _fixed_loss(bound, logits, target)
+    value: Tensor = _VariedLoss.apply(logits, target, bound, tuple(varied), *varied.values())
     return value
 
 
 def bound_loss(curve: Curve, knobs: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
     """`true_class_loss` with knobs of which none is a tensor, bound once: on small batches each call counts."""
-    bound = functools.partial(curve, **knobs)
+    return functools.partial(_fixed_loss, functools.partial(curve, **knobs))
 
-    def function(logits: Tensor, target: Tensor) -> Tensor:
-        value: Tensor = _TrueClassLoss.apply(logits, target, bound, ())
-        return value
 
-    return function
+def _fixed_loss(curve: Curve, logits: Tensor, target: Tensor) -> Tensor:
+    value: Tensor = _FixedLoss.apply(logits, target, curve)
+    return value
 
 
 def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tuple[TrueClass, Tensor]:
@@ -127,16 +130,28 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
     return true, probabilities.scatter_(dim, index, -not_p)
 
 
-class _TrueClassLoss(torch.autograd.Function):
+class _FixedLoss(torch.autograd.Function):
+    """A curve of p_y alone."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+        true, ctx.residual = true_class_and_residual(logits, target)
+        value, ctx.weight = curve(true)
+        return value.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        return _spent(ctx, upstream.unsqueeze(-1)), None, None
+
+
+class _VariedLoss(torch.autograd.Function):
+    """A curve of p_y and of knobs that are tensors, of which those that are learned get their gradients."""
+
     @staticmethod
     def forward(
         ctx: Any, logits: Tensor, target: Tensor, curve: Curve, names: tuple[str, ...], *knobs: Tensor
     ) -> Tensor:
         true, ctx.residual = true_class_and_residual(logits, target)
-        ctx.learned = ()
-        if not names:
-            value, ctx.weight = curve(true)
-            return value.squeeze(-1)
         ctx.learned = tuple(place for place, knob in enumerate(knobs) if knob.requires_grad)
         with torch.set_grad_enabled(bool(ctx.learned)):
             leaves = tuple(knob.detach().requires_grad_(knob.requires_grad) for knob in knobs)
@@ -147,22 +162,23 @@ class _TrueClassLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        refuse_second_derivative()
-        residual, ctx.residual = ctx.residual, None
-        if residual is None:
-            raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
         upstream = upstream.unsqueeze(-1)
-        # The buffer is as large as the logits: it is turned into the gradient in place and given away.
-        gradient = residual.mul_(
-            upstream * ctx.weight if isinstance(ctx.weight, Tensor) or ctx.weight != 1 else upstream
-        )
-        if not ctx.learned and len(ctx.needs_input_grad) == 4:
-            return gradient, None, None, None
-        slopes: list[Tensor | None] = [None] * (len(ctx.needs_input_grad) - 4)
+        gradient = _spent(ctx, upstream)
+        slopes: list[Tensor | None] = [None] * len(ctx.leaves)
         if ctx.learned:
             leaves = [ctx.leaves[place] for place in ctx.learned]
-            for place, slope in zip(
-                ctx.learned, torch.autograd.grad(ctx.value, leaves, upstream, allow_unused=True), strict=True
-            ):
+            found = torch.autograd.grad(ctx.value, leaves, upstream, allow_unused=True)
+            for place, slope in zip(ctx.learned, found, strict=True):
                 slopes[place] = slope
         return gradient, None, None, None, *slopes
+
+
+def _spent(ctx: Any, upstream: Tensor) -> Tensor:
+    """The gradient in the logits. The buffer is as large as they are: it is turned into it in place and given away."""
+    refuse_second_derivative()
+    residual, ctx.residual = ctx.residual, None
+    if residual is None:
+        raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
+    weight = ctx.weight
+    gradient: Tensor = residual.mul_(upstream if isinstance(weight, float) and weight == 1 else times(weight, upstream))
+    return gradient

@@ -23,6 +23,7 @@ __all__ = [
     "log_not_p",
     "log_probabilities",
     "not_below",
+    "number",
     "one_hot",
     "pick",
     "plus",
@@ -79,11 +80,17 @@ def _scalar(value: float, dtype: torch.dtype) -> Tensor:
         return torch.tensor(value, dtype=dtype)
 
 
+def number(value: float, like: Tensor) -> Tensor:
+    """A plain number as a tensor of a type, made on its first use: wrapping it at each call costs more than a sum or
+    product does on small batches."""
+    if torch.compiler.is_compiling():
+        return like.new_full((), value)
+    return _scalar(value, like.dtype)
+
+
 def times(factor: Number, values: Tensor) -> Tensor:
-    """factor * values. A plain number becomes a tensor on its first use: wrapping it at each call costs more than the
-    product on small batches."""
-    plain = isinstance(factor, Tensor) or torch.compiler.is_compiling()
-    return values * (factor if plain else _scalar(factor, values.dtype))
+    """factor * values."""
+    return values * (factor if isinstance(factor, Tensor) else number(factor, values))
 
 
 def plus(base: Tensor, factor: Number, other: Tensor) -> Tensor:

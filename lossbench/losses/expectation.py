@@ -147,4 +147,4 @@ def ce_matched(true: TrueClass, *, focus: Number, match: str) -> tuple[Tensor, N
     """
     alpha, beta = mixture(focus)
     factor = alpha + beta / _SHARES[match]
-    return factor * true.ce, factor
+    return times(-factor, true.log_p), factor

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import SWITCH, Fixed, Number, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import column, log_not_p, log_probabilities, pick, plus_product, power
+from lossbench.losses._numerics import column, log_not_p, log_probabilities, number, pick, plus_product, power
 from lossbench.losses._registry import loss, true_class
 
 __all__ = ["adaptive", "asl", "dual_focal", "focal", "inverse_focal"]
@@ -87,7 +87,7 @@ def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     Caveats: over-confident; the weight reaches 2^gamma at p = 1.
     """
     p = true.p
-    more = 1 + p
+    more = number(1.0, p) + p
     lower = torch.exp((gamma - 1) * p.log1p()) if isinstance(gamma, Tensor) or gamma != 2 else more
     return lower * more * true.ce, lower * plus_product(more, gamma, p, true.log_p)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossbench.losses._knobs import SWITCH, Fixed, Interval, Number, Scheduled, Whole, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import exp, expm1_over, log, not_below, plus, plus_product, times
+from lossbench.losses._numerics import exp, expm1_over, log, not_below, number, plus, plus_product, times
 from lossbench.losses._registry import true_class
 from lossbench.schedules import Switch
 
@@ -213,13 +213,13 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     Caveats: over-confident. The generalised form over augmented views is another loss and not in this catalogue.
     """
     rest = 1 - pi1
-    scale = -rest * log(rest)
+    share = -1 / log(rest)
     p, mixed = true.p, torch.log1p(times(-rest, true.not_p))
     # What is left of both entropies once the terms that cancel as p tends to 1 are taken together.
     pull = mixed - true.log_p
-    value = plus(plus_product(true.not_p, -rest / scale, p, pull), -pi1 / scale, mixed)
-    weight = plus_product(p, rest / scale, p, pull)
-    return (value, weight) if scaled else (scale * value, scale * weight)
+    value = plus(plus_product(true.not_p, -share, p, pull), -share * pi1 / rest, mixed)
+    weight = plus_product(p, share, p, pull)
+    return (value, weight) if scaled else (times(rest / share, value), times(rest / share, weight))
 
 
 @true_class("encouraging", cites=("arXiv 2110.06537",), knobs={"log_end": Fixed(0.75, within(0, 1, high_open=True))})
@@ -238,4 +238,4 @@ def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
     log_p, _, log_not_p = true
     floored = not_below(log_not_p, log(1 - log_end))
     odds = log_p - floored
-    return torch.expm1(log_not_p - floored) - odds, 1 + torch.exp(odds)
+    return torch.expm1(log_not_p - floored) - odds, number(1.0, odds) + torch.exp(odds)
