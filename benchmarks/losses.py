@@ -7,7 +7,7 @@
 
 Each measurement is one line of benchmarks/losses.jsonl, and benchmarks/losses.txt is the table of them all, written
 anew by every command. What is there already is not measured a second time, unless with `--again`; whoever changes a
-kernel deletes the file. On 2 cores the whole takes about 25 minutes, most of it the largest size and the compiler.
+kernel deletes the file. On 2 cores the whole takes about half an hour, most of it the largest size and the compiler.
 
 Each loss is measured in a process of its own, as a run trains one loss. In each round it and `F.cross_entropy` take
 turns there, and each is given its fastest turn, so that what else the machine does slows both alike; of the rounds'
@@ -20,6 +20,7 @@ CUDA), in units of the logits, the returned gradient included. The first line is
 """
 
 import argparse
+import ctypes
 import json
 import multiprocessing
 import platform
@@ -27,7 +28,7 @@ import resource
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ PLAN = {
 """Rounds, and turns in a round. At the largest size nothing is compiled: what it gains shows at the middle one."""
 
 OTHERWISE = (5, 10)
-LONGEST_CALL, LONGEST_LOSS = 20.0, 20.0
+LONGEST_CALL, LONGEST_LOSS = 20.0, 10.0
 """Seconds. A call that would take longer, by the time of the same loss at a smaller size, is not made; and no further
 round begins once a loss has taken that long."""
 
@@ -115,9 +116,10 @@ def best_times(calls: list[Call], turns: int) -> list[float]:
 
 
 def interleaved(calls: list[Call], turns: int, rounds: int) -> list[list[float]]:
-    """For each call its best time in every round, after one that is not counted."""
+    """For each call its best time in every round, after one that is not counted where a round is short."""
     started = time.perf_counter()
-    best_times(calls, 1)
+    if turns > 1:
+        best_times(calls, 1)
     found = [best_times(calls, turns)]
     while len(found) < rounds and time.perf_counter() - started < LONGEST_LOSS:
         found.append(best_times(calls, turns))
@@ -142,6 +144,7 @@ def peak_memory(once: Call, logits: Tensor) -> float:
         once()
         return (torch.cuda.max_memory_allocated() - before) / logits.nbytes
     logits.grad = None
+    ctypes.CDLL(None).malloc_trim(0)  # What the process keeps from before would be used again, unseen.
     before, peak, done = resident(), 0, threading.Event()
 
     def watch() -> None:
@@ -165,7 +168,7 @@ def measured(text: str, shape: str, how: str, device: str) -> Record:
     rounds, turns = PLAN.get((shape, how), OTHERWISE)
     about = {"device": device, "shape": shape, "how": how, "loss": text, "turns": turns, "machine": machine()}
     spare = available() - KEPT_FREE
-    resource.setrlimit(resource.RLIMIT_DATA, (spare, spare))
+    resource.setrlimit(resource.RLIMIT_DATA, (spare, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     rows, classes = size(shape)
     logits, target = batch(rows, classes, device)
     both = [cross_entropy, mean_of(text, classes)]
@@ -220,6 +223,18 @@ def too_long(text: str, shape: str, how: str, device: str, records: Iterable[Rec
             fault = f"not measured: a call takes about {seconds:.0f} s by its time at {each['shape']}"
             return {"device": device, "shape": shape, "how": how, "loss": text, "machine": machine(), "fault": fault}
     return None
+
+
+def in_own_process(
+    text: str, pairs: Sequence[tuple[str, str]], device: str, records: Mapping[Any, Record]
+) -> Iterator[Record]:
+    """A loss at these sizes, one after the other in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for shape, how in pairs:
+            yield (
+                too_long(text, shape, how, device, records.values())
+                or pool.submit(measured, text, shape, how, device).result()
+            )
 
 
 def key(record: Record) -> tuple[str, str, str, str]:
@@ -280,7 +295,7 @@ def table(records: Iterable[Record]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--loss", action="append", help="only these losses; repeatable")
-    parser.add_argument("--shape", action="append", help="ROWSxCLASSES; repeatable")
+    parser.add_argument("--shape", action="append", help="only this ROWSxCLASSES, or another one, eager; repeatable")
     parser.add_argument("--how", choices=(EAGER, COMPILED), help="only eager or only compiled")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing more after so long")
@@ -289,24 +304,23 @@ def main() -> None:
     asked = parser.parse_args()
     started = time.perf_counter()
     texts = (CROSS_ENTROPY, *(asked.loss or [entry.name for entry in losses.catalogue()]))
-    pairs = [(shape, how) for shape in asked.shape for how in (EAGER, COMPILED)] if asked.shape else list(PLAN)
-    wanted = [(text, *pair, asked.device) for pair in pairs if asked.how in (None, pair[1]) for text in texts]
+    pairs = [(shape, how) for shape, how in PLAN if not asked.shape or shape in asked.shape]
+    pairs += [(shape, EAGER) for shape in asked.shape or () if (shape, EAGER) not in PLAN]
+    pairs = [pair for pair in pairs if asked.how in (None, pair[1])]
     records = read(asked.into)
-    missing = [each for each in wanted if asked.again or (each[3], *each[1:3], each[0]) not in records]
-    # A fork of a process that has loaded torch and computed nothing is as fresh as a new one, and there at once.
-    context = multiprocessing.get_context("fork")
-    while missing and time.perf_counter() - started < asked.seconds:
-        one = missing.pop(0)
-        record = too_long(*one, records.values())
-        if record is None:
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                record = pool.submit(measured, *one).result()
-        records[key(record)] = record
-        with asked.into.open("a", encoding="utf-8") as file:
-            print(json.dumps(record), file=file)
-        print(f"{record['shape']} {record['how']} {line_of(record)}", flush=True)
+    done, all_of_them = 0, len(texts) * len(pairs)
+    for text in texts:
+        missing = [pair for pair in pairs if asked.again or (asked.device, *pair, text) not in records]
+        done += len(pairs) - len(missing)
+        if missing and time.perf_counter() - started < asked.seconds:
+            for record in in_own_process(text, missing, asked.device, records):
+                records[key(record)] = record
+                with asked.into.open("a", encoding="utf-8") as file:
+                    print(json.dumps(record), file=file)
+                print(f"{record['shape']} {record['how']} {line_of(record)}", flush=True)
+                done += 1
     asked.into.with_suffix(".txt").write_text(table(records.values()), encoding="utf-8")
-    print(f"{len(wanted) - len(missing)} of {len(wanted)} measured, in {time.perf_counter() - started:.0f} s")
+    print(f"{done} of {all_of_them} measured, in {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":
