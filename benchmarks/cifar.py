@@ -1,7 +1,7 @@
 """How fast do CIFAR-sized networks train? lossbench beside the loop that the CIFAR repositories use, in one process.
 
     python benchmarks/cifar.py --data-dir DIR > benchmarks/cifar.txt
-    python benchmarks/cifar.py --data-dir DIR --device cuda --workers 8 --steps 200 --rows 10000 > benchmarks/cifar-cuda.txt
+    python benchmarks/cifar.py --data-dir DIR --device cuda --workers 8 --steps 200 --rows 10000
 
 The plain loop is written here in the manner of pytorch-cifar100: PIL transforms in a DataLoader (by default without
 workers: on few cores they make it slower), float32, pixels row by row, `.item()` on the loss and on the hits of every

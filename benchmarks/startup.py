@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import plot
 import typer
+from made_up import fill
+from plot import LOSSES
 
 from lossbench.cli import app
 from lossbench.home import Home
@@ -103,13 +104,15 @@ def main() -> None:
         compared(
             "until the first step",
             {
-                "import torch": whole(sys.executable, "-c", "import torch"),
+                "import torch": until(
+                    b"ready", sys.executable, "-c", "import sys, torch; print('ready', file=sys.stderr)"
+                ),
                 "lossbench run digits-mlp": until(b"started as", *lossbench, *train),
             },
             rounds,
         )
         home = Home(Path(folder) / "store")
-        plot.fill(home, runs, 100)
+        fill(home, runs, 100, LOSSES)
         read = ("--home", str(home.root))
         subprocess.run([*lossbench, "ls", *read], check=True, capture_output=True)
         compared(

@@ -1,6 +1,6 @@
 """`lossbench claims`: what papers report, what their numbers allow, and what our runs say."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,7 +8,9 @@ from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
 from lossbench.cli.options import Again, How, Where
 from lossbench.errors import UsageError
-from lossbench.spec import RunSpec
+
+if TYPE_CHECKING:
+    from lossbench.spec import RunSpec
 
 claims_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 app.add_typer(claims_app, name="claims")

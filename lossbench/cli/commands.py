@@ -14,9 +14,9 @@ from lossbench.cli.sets import arguments
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import UsageError
 from lossbench.home import find_home
-from lossbench.spec import LossRef, Preset, RunSpec
 
 if TYPE_CHECKING:
+    from lossbench.spec import LossRef, Preset, RunSpec
     from lossbench.store import Store
     from lossbench.sweep import Planned
 
@@ -26,7 +26,7 @@ Line = Callable[["Planned"], Sequence[str]]
 Planning = Callable[["Store"], Sequence["Planned"]]
 
 
-def asked_for(experiments: Mapping[Preset, Sequence[str]], written: Mapping[LossRef, str], again: Again) -> Line:
+def asked_for(experiments: "Mapping[Preset, Sequence[str]]", written: "Mapping[LossRef, str]", again: Again) -> Line:
     """How to ask for one cell of these presets and losses, as they were written for all cells."""
 
     def line(planned: "Planned") -> Sequence[str]:
@@ -84,7 +84,7 @@ def submit_commands(planning: Planning, line: Line, how: How, where: Where, seco
         emit(job)
 
 
-def _commands(planning: Planning, line: Line, how: How) -> list[tuple[RunSpec, list[str]]]:
+def _commands(planning: Planning, line: Line, how: How) -> "list[tuple[RunSpec, list[str]]]":
     """The arguments of `lossbench` for each cell to train."""
     from lossbench.data import data_folder
     from lossbench.store import Store

@@ -9,7 +9,6 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import Format, reading
-from lossbench.cli.carrying import carry
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.plan import show_plan
@@ -85,6 +84,7 @@ def sweep_until(
 
     Issued again it finds what is trained, and looks again where it looked before.
     """
+    from lossbench.cli.carrying import carry
     from lossbench.compare.sequential import look_schedule
     from lossbench.sweep import cells
 

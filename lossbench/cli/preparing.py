@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from lossbench.cli.terminal import say, screen
 from lossbench.errors import LossbenchError
-from lossbench.spec import DataSpec
 
 if TYPE_CHECKING:
     from lossbench.data.progress import Listener
+    from lossbench.spec import DataSpec
 
 __all__ = ["prepare", "shown"]
 
@@ -20,7 +20,7 @@ PAUSE_SECONDS = 5.0
 """In a pipe, a preparation that goes on prints a line at most this often."""
 
 
-def prepare(specs: Sequence[DataSpec], folder: Path, *, plain: bool) -> None:
+def prepare(specs: "Sequence[DataSpec]", folder: Path, *, plain: bool) -> None:
     """Fetch and prepare, once and before any worker needs them, the data sets that are not prepared yet.
 
     Raises:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import typer
 
 from lossbench.cli.app import Format
-from lossbench.cli.carrying import carry, settings
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.placing import executor_for
 from lossbench.cli.plan import show_plan
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import UsageError
 from lossbench.home import find_home
-from lossbench.spec import RunSpec
 
 if TYPE_CHECKING:
+    from lossbench.spec import RunSpec
     from lossbench.stopwatch import Stopwatch
     from lossbench.store import Store
     from lossbench.sweep import Planned
@@ -33,6 +32,7 @@ def train(
     watch: "Stopwatch | None" = None,
 ) -> None:
     """Train what is planned in sight of the store; print the run ids and leave with the exit code of them all."""
+    from lossbench.cli.carrying import carry, settings
     from lossbench.store import Store
 
     if how.dry_run:
@@ -48,7 +48,7 @@ def train(
     raise typer.Exit(trained.exit_code)
 
 
-def cells_of(wanted: Sequence[RunSpec], again: Again) -> "Callable[[Store], Sequence[Planned]]":
+def cells_of(wanted: "Sequence[RunSpec]", again: Again) -> "Callable[[Store], Sequence[Planned]]":
     """A plan for these cells against what the store knows of them.
 
     Raises:

@@ -8,7 +8,6 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import Format, FormatOption, SetOption, app, reading, show
-from lossbench.cli.carrying import carry
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.sets import takes_sets
@@ -116,6 +115,8 @@ class _Trainer:
 
     def train(self, cells: "Sequence[RunSpec]") -> dict[str, str]:
         """The runs by cell key; ends the program where somebody ends the training."""
+        from lossbench.cli.carrying import carry
+
         left = None if self.budget is None else max(0.0, self.budget - (time.monotonic() - self.began))
         trained = carry(cells_of(cells, self.again), self.how, self.where, left)
         if trained.stopped:
