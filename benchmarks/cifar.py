@@ -149,7 +149,7 @@ def evaluation_turns(trainer: Trainer) -> dict[str, Turn]:
         began = time.perf_counter()
         with torch.inference_mode():
             for _ in range(times):
-                trainer._forward(batch)
+                trainer._forward(trainer.model, batch)
         devices.wait(trainer.device)
         return times * size / (time.perf_counter() - began)
 

@@ -42,7 +42,7 @@ _STATES = {"sgd": 1, "adam": 2, "adamw": 2}
 _PATH_BYTES = 64
 """Of one picture of a streamed set, which is in memory by its path."""
 
-_SMALLEST_BATCH = 128
+_SMALLEST_BATCH = 64
 """Evaluation takes batches of this size on a CPU."""
 
 

@@ -213,7 +213,7 @@ class _Execution:
         except Exception as error:
             broken = error
         try:
-            made = {"train_rows": len(dataset.train), **_label_noise(dataset), **_compilation(engine)}
+            made = {"train_rows": len(dataset.train), **_label_noise(dataset), **_arithmetic(engine)}
             shared = {"world_size": world.size, "batch_per_device": world.largest}
             circumstances = {**provenance(device), **made, **shared, **self.owner}
             yield from self._begin(from_epoch, circumstances)
@@ -365,11 +365,8 @@ def _compiles(spec: RunSpec) -> bool:
     return preset.compile == "on"
 
 
-def _compilation(engine: Engine | None) -> dict[str, Any]:
-    """Whether what trains is compiled, and why not where it was to be."""
-    if not isinstance(engine, Trainer):
-        return {}
-    return {"compiled": engine.compiled, "uncompiled": engine.uncompiled}
+def _arithmetic(engine: Engine | None) -> dict[str, Any]:
+    return engine.arithmetic if isinstance(engine, Trainer) else {}
 
 
 def _label_noise(dataset: Dataset) -> dict[str, Any]:

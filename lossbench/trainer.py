@@ -31,7 +31,7 @@ from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Trainer"]
 
-EVALUATION_BATCH = {"cpu": 128, "cuda": 2000}
+EVALUATION_BATCH = {"cpu": 64, "cuda": 2000}
 """Rows per evaluation batch: few enough for the caches of a processor, many enough to fill a GPU."""
 
 NARROWEST = 16
@@ -146,6 +146,11 @@ class Trainer:
         return self._compiled is not None
 
     @property
+    def arithmetic(self) -> dict[str, Any]:
+        """Which of the ways to the same numbers, up to rounding, training and evaluation take; for the record."""
+        return {"compiled": self.compiled, "uncompiled": self.uncompiled, "folded": len(models.folds(self.model))}
+
+    @property
     def _clock(self) -> Clock:
         return Clock(epoch=self.epoch, epochs=self.spec.preset.epochs)
 
@@ -243,7 +248,7 @@ class Trainer:
             optimizer.zero_grad()
             for inputs, target in batch:
                 with self._watch.phase("forward"):
-                    logits = self._forward(inputs)
+                    logits = self._forward(self._trained(inputs), inputs)
                 with self._watch.phase("loss"):
                     losses = step(logits, target)
                 with self._watch.phase("backward"):
@@ -263,15 +268,17 @@ class Trainer:
                 optimizer.step()
         return torch.stack([objective, nll, hits, norm_all, norm_last])
 
-    def _forward(self, inputs: Tensor) -> Tensor:
+    def _trained(self, inputs: Tensor) -> Pass:
+        """What these inputs go through in training."""
+        # Shorter batches go without: each shape would be compiled for itself.
+        fast = self._compiled if len(inputs) == self._whole else None
+        return self.model if fast is None else fast  # torch's compiled modules have no truth value
+
+    def _forward(self, network: Pass, inputs: Tensor) -> Tensor:
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self._layout)
-        # Shorter batches and evaluation go without: each shape would be compiled for itself.
-        fast = self._compiled if self.model.training and len(inputs) == self._whole else None
-        network = self.model if fast is None else fast  # torch's compiled modules have no truth value
         with self._autocast():
-            logits: Tensor = network(inputs)
-        return logits
+            return network(inputs)
 
     def _example(self) -> Tensor:
         """A batch as training sees it, in shape and layout."""
@@ -282,7 +289,7 @@ class Trainer:
     @torch.inference_mode()
     def _logits(self, split: Literal["val", "test"], world: World) -> Tensor:
         """The network's logits for every row of a split, in evaluation mode, each rank computing some [D, C]."""
-        self.model.eval()
+        network = models.folded(self.model.eval())
         held_out = self.dataset.split(split)
         rows = 0 if held_out is None else len(held_out)
         batches = data.evaluation_batches(
@@ -290,10 +297,10 @@ class Trainer:
             split,
             self.spec.preset.data,
             device=self.device,
-            batch_size=EVALUATION_BATCH.get(self.device.type, 128),
+            batch_size=EVALUATION_BATCH[self.device.type],
             part=world.part(rows),
         )
-        mine = [self._forward(inputs).float() for inputs, _ in batches]
+        mine = [self._forward(network, inputs).float() for inputs, _ in batches]
         nothing = torch.empty(0, self.dataset.classes, device=self.device)
         return world.gathered(torch.cat(mine or [nothing]), rows)
 

@@ -220,7 +220,7 @@ def test_an_error_inside_a_run_ends_it_as_failed_with_one_line(home, monkeypatch
 
 
 def test_memory_that_is_really_not_there_is_named_with_the_batch_size(home, monkeypatch):
-    monkeypatch.setattr(Trainer, "_forward", lambda self, inputs: torch.empty(10**15))
+    monkeypatch.setattr(Trainer, "_forward", lambda self, network, inputs: torch.empty(10**15))
     *_, last = run(home)
     assert last.status == "failed"
     assert re.fullmatch(r"out of memory at batch size 16: the machine has \d+ MiB", last.reason)

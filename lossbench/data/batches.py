@@ -44,10 +44,11 @@ def batches(
         views = views and views.to(home)
     raw = dataset.train.inputs
     wanted = [piece for rows in torch.split(order, batch_size) for piece in pieces(rows)]
-    parts = (raw[rows.to(raw.device)] for rows in wanted)
+    # Row numbers travel once per epoch: every copy to a GPU waits for all that it still has to do.
+    numbers, sizes = torch.cat(wanted), [*map(len, wanted)]
+    parts = (raw[rows] for rows in torch.split(numbers.to(raw.device), sizes))
     cut = Cut(area=spec.part, seed=seed, epoch=epoch) if spec.part else None
-    for piece, inputs in zip(wanted, _present(dataset, parts, cut), strict=True):
-        rows = piece.to(home)
+    for rows, inputs in zip(torch.split(numbers.to(home), sizes), _present(dataset, parts, cut), strict=True):
         if dataset.kind == "images":
             inputs = _network_input(inputs, dataset, views and views.take(rows))
         yield inputs.to(device, non_blocking=True), dataset.train.target[rows].to(device, non_blocking=True)

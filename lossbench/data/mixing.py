@@ -44,7 +44,9 @@ def mix(inputs: Tensor, target: Tensor, spec: DataSpec, *, seed: int, epoch: int
     cut = spec.cutmix > 0 and (not spec.mixup or random.random() < 0.5)
     strength = spec.cutmix if cut else spec.mixup
     share = float(random.beta(strength, strength))
-    order = torch.from_numpy(random.permutation(len(target))).to(inputs.device)
+    drawn = torch.from_numpy(random.permutation(len(target)))
+    # From pinned memory it can travel while the GPU still works.
+    order = (drawn.pin_memory() if inputs.is_cuda else drawn).to(inputs.device, non_blocking=True)
     if not cut:
         return Mixture(inputs=share * inputs + (1 - share) * inputs[order], partner=target[order], share=share)
     height, width = inputs.shape[-2:]

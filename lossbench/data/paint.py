@@ -22,7 +22,8 @@ def recolour(images: Tensor, factors: Tensor) -> Tensor:
 
     As in torchvision, contrast pulls away from the mean grey of the image and saturation from the grey of each pixel.
     """
-    weights = torch.tensor(_GREY, device=images.device).view(3, 1, 1)
+    # Filled on the device, since a copy to a GPU would wait for all that it still has to do.
+    weights = torch.stack([images.new_full((1, 1), weight) for weight in _GREY])
     brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(1)
     images = (images * brightness).clamp(0, 1)
     mean = (images * weights).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
