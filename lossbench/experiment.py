@@ -121,23 +121,31 @@ def execute(
 
 def rehearse(
     cells: Sequence[RunSpec], *, data_folder: Path, device: str = "auto", stop: Stop, threads: int | None = None
-) -> None:
-    """Train cells again and again until `stop()`, and record nothing: to see how fast they train."""
+) -> int:
+    """Train cells again and again until `stop()`, and record nothing: to see how fast they train.
+
+    Returns:
+        How often `stop` is asked in one epoch: counted if one came to its end, else the number of its batches.
+    """
     place = devices.pick(device)
     dataset = data.load(cells[0].preset.data, data_folder)
     torch.set_num_threads(threads or _default_threads(cells[0]))
-    stopped = False
+    stopped, asked = False, 0
+    in_an_epoch = -(-len(dataset.train) // cells[0].preset.batch_size)
 
     def ended() -> bool:
-        nonlocal stopped
+        nonlocal stopped, asked
         look()
+        asked += 1
         stopped = stopped or stop()
         return stopped
 
     with _sharing_cores(place, threads) as look:
         while not stopped:
+            asked = 0
             for _ in _engine(list(cells), dataset, place, None, World()).epochs(ended):
-                pass
+                in_an_epoch, asked = asked, 0
+    return in_an_epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Pool:
     def __init__(self, settings: Settings, *, workers: int, gpus: Sequence[str] = ()) -> None:
         self.workers = workers
         self._settings = settings
-        self._gpus = gpus or (visible_gpus() if settings.device in ("auto", "cuda") else ())
+        self._gpus = gpus or gpus_for(settings.device)
         self._slots = set(range(workers))
         self._errors: list[LossbenchError] = []
 
@@ -79,12 +79,8 @@ class Pool:
         could_not_begin(self._errors)
 
     def _start(self, slot: int) -> "_Worker":
-        cores = len(os.sched_getaffinity(0))
-        threads = self._settings.threads or max(1, cores // len(self._slots))
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        if self._gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
-        return _Worker(slot, self._settings, environment)
+        threads = self._settings.threads or max(1, len(os.sched_getaffinity(0)) // len(self._slots))
+        return _Worker(slot, self._settings, surroundings(slot, threads, self._gpus))
 
     def _heard(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
         """What a worker has to say; its death is told in its place."""
@@ -192,6 +188,19 @@ class _Worker:
         # A worker that has died is noticed when it is next listened to.
         with contextlib.suppress(OSError):
             self.connection.send(message)
+
+
+def surroundings(slot: int, threads: int, gpus: Sequence[str]) -> dict[str, str]:
+    """The environment of the process of that number: its threads, and the one GPU it sees where there are any."""
+    mine = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    if gpus:
+        mine["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+    return {**os.environ, **mine}
+
+
+def gpus_for(device: str) -> Sequence[str]:
+    """The GPUs among which processes that train on that device are shared out."""
+    return visible_gpus() if device in ("auto", "cuda") else ()
 
 
 def visible_gpus() -> list[str]:

@@ -4,20 +4,20 @@ Each arrangement trains for some seconds in processes of its own, all of which b
 """
 
 import contextlib
-import os
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lossbench.errors import LossbenchError
+from lossbench.executors.pool import gpus_for, surroundings
 from lossbench.executors.work import Group, Settings
 
-__all__ = ["Arrangement", "arrangements", "measure"]
+__all__ = ["Arrangement", "arrangements", "measure", "pace"]
 
-SECONDS = 3.0
+SECONDS = 2.0
 """How long each arrangement trains."""
 
 WARM_UP = 2
@@ -45,19 +45,19 @@ def arrangements(cores: int, *, most: int) -> list[Arrangement]:
 
 
 def measure(arrangement: Arrangement, groups: Sequence[Group], settings: Settings) -> float:
-    """Cell steps per second of all processes together, each with the next of the groups.
+    """Cell epochs per second of all processes together, each with the next of the groups.
 
     Raises:
         LossbenchError: they could not train.
     """
-    threads = str(settings.threads or arrangement.threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    threads, gpus = settings.threads or arrangement.threads, gpus_for(settings.device)
     command = [sys.executable, "-P", "-m", "lossbench.executors.trial"]
     with contextlib.ExitStack() as stack:
         processes = []
-        for _ in range(arrangement.processes):
+        for slot in range(arrangement.processes):
+            around = surroundings(slot, threads, gpus)
             process = stack.enter_context(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=around)
             )
             stack.callback(process.kill)
             processes.append(process)
@@ -74,6 +74,28 @@ def measure(arrangement: Arrangement, groups: Sequence[Group], settings: Setting
             raise LossbenchError(f"{arrangement} could not be tried; name a number of --jobs") from None
 
 
+def pace(group: Group, settings: Settings, ready: Callable[[], None] = lambda: None) -> float:
+    """Cell epochs per second of a group that trains in this process; `ready` is called before the clock starts."""
+    # Only now, under the environment that the parent has chosen.
+    from lossbench.experiment import rehearse
+
+    began, taken, count = 0.0, 0.0, 0
+
+    def stop() -> bool:
+        nonlocal began, taken, count
+        count += 1
+        if count == WARM_UP:
+            ready()
+            began = time.perf_counter()
+        taken = time.perf_counter() - began
+        return count > WARM_UP and taken > SECONDS
+
+    in_an_epoch = rehearse(
+        group.cells, data_folder=settings.data_folder, device=settings.device, stop=stop, threads=settings.threads
+    )
+    return (count - WARM_UP) / in_an_epoch * len(group.cells) / taken
+
+
 def _write(process: "subprocess.Popen[bytes]", words: bytes) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
@@ -87,24 +109,14 @@ def _line(process: "subprocess.Popen[bytes]") -> bytes:
 
 
 def main() -> None:
-    """Train the group that stdin names, and print how many cell steps a second were made."""
+    """Train the group that stdin names, and print how many cell epochs a second were made."""
     group, settings = pickle.load(sys.stdin.buffer)
-    # Only now, under the environment that the parent has chosen.
-    from lossbench.experiment import rehearse
 
-    began, count = 0.0, 0
+    def ready() -> None:
+        print("ready", flush=True)
+        sys.stdin.readline()
 
-    def stop() -> bool:
-        nonlocal began, count
-        count += 1
-        if count == WARM_UP:
-            print("ready", flush=True)
-            sys.stdin.readline()
-            began = time.perf_counter()
-        return count > WARM_UP and time.perf_counter() - began > SECONDS
-
-    rehearse(group.cells, data_folder=settings.data_folder, device=settings.device, stop=stop, threads=settings.threads)
-    print((count - WARM_UP) * len(group.cells) / (time.perf_counter() - began), flush=True)
+    print(pace(group, settings, ready), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,15 @@
 
 import json
 import os
+import re
 
+import pytest
+
+from lossbench import memory
+from lossbench.cli import placing
 from tests.cli.conftest import Lossbench
+
+several = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 
 SHORT = ("digits-cnn", "-s", "epochs=1", "-s", "data.limit=64")
 
@@ -64,9 +71,35 @@ def test_a_number_of_jobs_that_is_none_is_refused(lossbench: Lossbench) -> None:
         assert (ended.code, ended.err) == (2, f"lossbench: --jobs {jobs}: write a number from 1 on, or auto\n")
 
 
-def test_jobs_by_measurement_train_everything_and_say_what_was_chosen(lossbench: Lossbench) -> None:
-    ended = lossbench("sweep", "digits-cnn", "-s", "data.limit=300", "-s", "epochs=1", "--seeds", 2, "--jobs", "auto")
+AUTO = ("sweep", "digits-cnn", "-s", "data.limit=300", "-s", "epochs=1", "--seeds", 2, "--jobs", "auto")
+
+
+@several
+def test_jobs_by_measurement_train_everything_and_say_what_was_chosen(
+    lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "WORTH_TRYING_SECONDS", 0)
+    ended = lossbench(*AUTO)
     assert ended.code == 0
     assert len(ended.out.split()) == 2
-    if len(os.sched_getaffinity(0)) > 1:
-        assert "from the first cells: against 1 process with" in ended.err
+    assert re.search(
+        r"process(es)? with \d+ threads?.*, from the first cells: against 1 process with.*reach \d", ended.err
+    )
+
+
+@several
+def test_a_plan_that_is_soon_done_begins_at_once(lossbench: Lossbench) -> None:
+    ended = lossbench(*AUTO)
+    assert ended.code == 0
+    assert "by the pace of the first cells, all are done in about" in ended.err
+
+
+@several
+def test_cells_too_large_for_the_memory_that_is_free_are_not_tried_side_by_side(
+    lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "WORTH_TRYING_SECONDS", 0)
+    monkeypatch.setattr(memory, "available_mib", lambda: 1000.0)
+    ended = lossbench(*AUTO)
+    assert ended.code == 0
+    assert "no more fit into memory" in ended.err
