@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy
 import torch
 
 from lossbench import checkpoint, experiment, losses
@@ -39,11 +41,20 @@ def cells(preset: str, runs: int) -> list[RunSpec]:
     ]
 
 
-def seconds_per_epoch(asked: Sequence[RunSpec], home: Home, saving: bool, seconds: float = 1.5) -> float:
-    """Median time between two epochs of all members, the first of them not counted."""
+def seconds_per_epoch(
+    asked: Sequence[RunSpec], home: Home, saving: bool, seconds: float = 1.5
+) -> tuple[float, list[float]]:
+    """Mean time between two epochs of all members, the first of them not counted, and how long each was saved for."""
     save = experiment._Execution._save
-    if not saving:
-        experiment._Execution._save = lambda self, state: None
+    waits: list[float] = []
+
+    def timed(self: Any, state: dict[str, Any]) -> None:
+        began = time.perf_counter()
+        if saving:
+            save(self, state)
+        waits.append(time.perf_counter() - began)
+
+    experiment._Execution._save = timed
     try:
         stamps = [time.perf_counter()]
         told = 0
@@ -58,7 +69,7 @@ def seconds_per_epoch(asked: Sequence[RunSpec], home: Home, saving: bool, second
         training.close()
     finally:
         experiment._Execution._save = save
-    return (stamps[-1] - stamps[2]) / (len(stamps) - 3)
+    return (stamps[-1] - stamps[2]) / (len(stamps) - 3), waits[1:]
 
 
 def trained_again(asked: Sequence[RunSpec], home: Home) -> int:
@@ -68,7 +79,7 @@ def trained_again(asked: Sequence[RunSpec], home: Home) -> int:
         for _ in execute(asked, home, data_folder=home.root, device="cpu", threads=1):
             pass
         os._exit(0)
-    while not list(home.checkpoints.glob("*.prev")):
+    while not list(home.checkpoints.glob("*.pt")):
         time.sleep(0.01)
     time.sleep(random.uniform(0.1, 0.4))
     os.kill(child, signal.SIGKILL)
@@ -87,24 +98,33 @@ def main(rounds: int = 3, kills: int = 12) -> None:
     print(
         f"torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} cores, {rounds} rounds, {kills} kills each"
     )
-    print(f"{'program':24s} {'epoch, no checkpoint':>22s} {'with':>10s} {'again after kill -9: median, most':>36s}")
+    print(
+        f"{'program':24s} {'epoch, no checkpoint':>22s} {'with':>8s} {'saving: median, 99th percentile':>34s}"
+        f" {'again after kill -9: median, most':>36s}"
+    )
     for preset, runs in PROGRAMS:
         asked = cells(preset, runs)
         took: dict[bool, list[float]] = {False: [], True: []}
+        waits: list[float] = []
         again = []
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(rounds):
                 for saving in (False, True):
                     home = Home(Path(folder) / "timed")
-                    took[saving].append(seconds_per_epoch(asked, home, saving))
+                    mean, waited = seconds_per_epoch(asked, home, saving)
+                    took[saving].append(mean)
+                    waits += waited if saving else []
                     shutil.rmtree(home.root)
             for number in range(kills):
                 again.append(trained_again(asked, Home(Path(folder) / f"killed-{number}")))
         plain, saved = (1000 * statistics.median(took[saving]) for saving in (False, True))
         name = f"{preset} x {runs}"
         share = f"{100 * (saved / plain - 1):+.0f} %"
+        half, most = (1000 * numpy.percentile(waits, part) for part in (50, 99))
         print(
-            f"{name:24s} {plain:19.2f} ms {share:>10s} {statistics.median(again):>28.1f}, {max(again):5d}", flush=True
+            f"{name:24s} {plain:19.2f} ms {share:>8s} {half:>23.2f}, {most:6.2f} ms"
+            f" {statistics.median(again):>28.1f}, {max(again):5d}",
+            flush=True,
         )
 
 

@@ -1,10 +1,15 @@
 """Checkpoints: what a run needs to go on, in files that are whole or not there.
 
 One file holds the members of one training program, a single network or a cohort; `checkpoint/<run id>.pt` is a link to
-it, so that every run finds its own. A file is written beside, synced, read back and only then given its name; the one
-before it stays as `.prev`. Its last 32 bytes are the SHA-256 of the rest.
+it, so that every run finds its own. Its last 32 bytes are the SHA-256 of the rest.
+
+A state goes to the disk in two steps. `save` writes it beside, reads it back and renames it to `.new`: no process that
+is killed loses it, for the kernel has it. `settle` syncs it, reads it back and renames it once more, so that no power
+cut loses it either, and keeps the one settled before as `.prev`. What is only saved is therefore good for the boot it
+was made in; after that the settled ones count.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -14,19 +19,36 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
+from lossbench import processes
 from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
+from lossbench.packing import pack, unpack
 from lossbench.spec import RunSpec, differing_fields
 
-__all__ = ["Checkpoint", "discard", "keep", "load", "make_room", "packed", "place", "save", "tidy"]
+__all__ = [
+    "Checkpoint",
+    "asked",
+    "discard",
+    "hold",
+    "keep",
+    "link",
+    "load",
+    "make_room",
+    "packed",
+    "place",
+    "save",
+    "settle",
+    "tidy",
+]
 
-FORMAT = 2
+FORMAT = 3
 
 _DIGEST = 32
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,24 +60,92 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+def asked(spec: RunSpec) -> str:
+    """The spec as it is kept with a state: a text, for pickling nested dictionaries takes longer than the weights."""
+    return json.dumps({"key": spec.key, "spec": spec.resolved()})
+
+
 def save(
-    home: Home, name: str, members: Mapping[str, RunSpec], states: Mapping[str, Any], *, epoch: int, threads: int
+    home: Home, name: str, members: Mapping[str, str], states: Mapping[str, Any], *, epoch: int, threads: int
 ) -> None:
-    """Write the state of every member, by run id, into one file and link each run to it.
+    """Write the state of every member, by run id, and what it was `asked`, so that they outlive this process.
 
     Raises:
-        StoreError: the file could not be written; the earlier one is still in place.
+        StoreError: the file could not be written; the earlier ones are still in place.
     """
+    texts, tensors = pack([states[run_id] for run_id in members])
     body = {
         "format": FORMAT,
+        "boot": _boot(),
         "epoch": epoch,
         "threads": threads,
-        "members": {run_id: {"asked": _asked(spec), "state": states[run_id]} for run_id, spec in members.items()},
+        "members": {run_id: [spec, text] for (run_id, spec), text in zip(members.items(), texts, strict=True)},
+        "tensors": tensors,
     }
-    buffer = io.BytesIO()
-    torch.save(body, buffer)
-    buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
-    place(home, f"{name}.members", buffer.getbuffer(), members)
+
+    def fill(out: _Digested) -> None:
+        try:
+            torch.save(body, out)
+        except RuntimeError as error:
+            # Torch tells of a place in the file, and nothing of the disk.
+            raise out.error or error from error
+        out.write(out.digest())
+
+    _write(home.checkpoints / f"{name}.members", fill)
+
+
+def hold(home: Home, name: str) -> None:
+    """Give what was saved last a name that later ones leave alone, to `settle` it; not while something is being saved.
+
+    Raises:
+        StoreError: the name could not be given.
+    """
+    file = home.checkpoints / f"{name}.members"
+    try:
+        _held(file).unlink(missing_ok=True)
+        os.link(_new(file), _held(file))
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def settle(home: Home, name: str) -> None:
+    """Have what is held on the disk, and keep the one settled before it.
+
+    Raises:
+        StoreError: it cannot get there; the earlier ones are still in place.
+    """
+    file = home.checkpoints / f"{name}.members"
+    held = _held(file)
+    try:
+        with held.open("rb") as written:
+            os.fsync(written.fileno())
+            if not _whole(written):
+                raise OSError(5, "the disk gave back other bytes than were written")
+        if file.exists() and not file.samefile(held):
+            before = _previous(file)
+            before.unlink(missing_ok=True)
+            os.link(file, before)
+        held.replace(file)
+        _sync(home.checkpoints)
+    except OSError as error:
+        raise _unwritable(file, error) from error
+    finally:
+        held.unlink(missing_ok=True)
+
+
+def link(home: Home, name: str, run_ids: Collection[str]) -> None:
+    """Have runs go on from a settled file; files that no run goes on from any more go.
+
+    Raises:
+        StoreError: the links could not be written.
+    """
+    file = home.checkpoints / f"{name}.members"
+    try:
+        before = {_link(home.checkpoint(run_id), file) for run_id in run_ids}
+        _sync(home.checkpoints)
+        _drop_unlinked(home, before)
+    except OSError as error:
+        raise _unwritable(file, error) from error
 
 
 def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
@@ -64,29 +154,27 @@ def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
     Raises:
         StoreError: it cannot be read.
     """
-    name = _target(home.checkpoint(run_id))
-    if name is None:
+    file = _file(home, run_id)
+    if file is None:
         return None
     try:
-        return name, (home.checkpoints / name).read_bytes()
+        sound = next((each for each in _candidates(file) if _read(each, run_id)), file)
+        return file.name, sound.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read checkpoint {home.checkpoint(run_id)}: {error.strerror}") from error
 
 
-def place(home: Home, name: str, content: bytes | memoryview, run_ids: Collection[str]) -> None:
-    """Write a checkpoint file and link runs to it.
+def place(home: Home, name: str, content: bytes, run_ids: Collection[str]) -> None:
+    """Write a checkpoint that was packed, settled at once, and have runs go on from it.
 
     Raises:
-        StoreError: the file could not be written; the earlier one is still in place.
+        StoreError: the file could not be written; the earlier ones are still in place.
     """
-    file = home.checkpoints / name
-    try:
-        _replace(file, memoryview(content))
-        before = {_link(home.checkpoint(run_id), file) for run_id in run_ids}
-        _sync(home.checkpoints)
-        _drop_unlinked(home, before)
-    except OSError as error:
-        raise StoreError(f"cannot write checkpoint {file}: {error.strerror}") from error
+    _write(home.checkpoints / name, lambda out: out.write(content))
+    program = name.removesuffix(".members")
+    hold(home, program)
+    settle(home, program)
+    link(home, program, run_ids)
 
 
 def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
@@ -96,14 +184,14 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
         StoreError: there is one, but neither it nor the one before it can be read.
         UsageError: it belongs to another spec.
     """
-    link = home.checkpoint(run_id)
-    name = _target(link)
-    if name is None:
+    file = _file(home, run_id)
+    if file is None:
         return None
-    file = home.checkpoints / name
-    found = _read(file, run_id) or _read(_previous(file), run_id)
+    found = next(filter(None, (_read(each, run_id) for each in _candidates(file))), None)
     if found is None:
-        raise StoreError(f"checkpoint {link} is damaged, and so is the one before it; --force starts the run anew")
+        raise StoreError(
+            f"checkpoint {home.checkpoint(run_id)} is damaged, and so is the one before it; --force starts the run anew"
+        )
     key, resolved, present = found
     if key != spec.key:
         fields = differing_fields(resolved, spec.resolved())
@@ -114,7 +202,7 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
 
 
 def keep(home: Home, name: str, run_ids: Collection[str], epoch: int) -> None:
-    """Give the present checkpoint a second name, `<run id>.epoch-<n>.pt`, that later ones leave alone."""
+    """Give the settled checkpoint a second name, `<run id>.epoch-<n>.pt`, that later ones leave alone."""
     for run_id in run_ids:
         link = home.checkpoints / f"{run_id}.epoch-{epoch}.pt"
         link.unlink(missing_ok=True)
@@ -122,8 +210,10 @@ def keep(home: Home, name: str, run_ids: Collection[str], epoch: int) -> None:
 
 
 def make_room(home: Home, name: str) -> None:
-    """Give up the spare copy of a checkpoint for the sake of the disk."""
-    _previous(home.checkpoints / f"{name}.members").unlink(missing_ok=True)
+    """Give up the spare copies of a checkpoint for the sake of the disk."""
+    file = home.checkpoints / f"{name}.members"
+    for spare in (_older(file), _previous(file)):
+        spare.unlink(missing_ok=True)
 
 
 def discard(home: Home, run_ids: Collection[str]) -> None:
@@ -152,29 +242,69 @@ def tidy(home: Home, living: Callable[[str], bool]) -> None:
             file.unlink(missing_ok=True)
 
 
-# The same in every checkpoint of a run; a text, because pickling nested dictionaries takes longer than the weights.
-@lru_cache(maxsize=4096)
-def _asked(spec: RunSpec) -> str:
-    return json.dumps({"key": spec.key, "spec": spec.resolved()})
+class _Digested:
+    """A file that knows the SHA-256 of what was written to it, and what went wrong with the disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Hand on what a buffer holds back."""
+        self._file.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
 
 
-def _replace(file: Path, content: memoryview) -> None:
-    fresh = file.with_name(f"{file.name}.tmp")
+def _write(file: Path, fill: Callable[[_Digested], object]) -> None:
+    """Make the `.new` of a file, whole."""
+    fresh = file.with_name(f"{file.name}.new.tmp")
     try:
-        with fresh.open("wb") as out:
-            out.write(content)
+        with fresh.open("w+b") as written:
+            out = _Digested(written)
+            fill(out)
             out.flush()
-            os.fsync(out.fileno())
-        with fresh.open("rb") as written:
-            if hashlib.file_digest(written, "sha256").digest() != hashlib.sha256(content).digest():
+            written.seek(0)
+            if hashlib.file_digest(written, "sha256").digest() != out.digest():
                 raise OSError(5, "the disk gave back other bytes than were written")
-        if file.exists():
-            before = _previous(file)
-            before.unlink(missing_ok=True)
-            os.link(file, before)
-        fresh.replace(file)
-    finally:
+        # Renaming onto a name that is taken would have the file system write at once, and wait for it.
+        _older(file).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            _new(file).rename(_older(file))
+        fresh.rename(_new(file))
+    except OSError as error:
         fresh.unlink(missing_ok=True)
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> StoreError:
+    return StoreError(f"cannot write checkpoint {file}: {error.strerror}")
+
+
+def _whole(file: BinaryIO) -> bool:
+    """Whether a file ends with the digest of the rest."""
+    left = os.fstat(file.fileno()).st_size - _DIGEST
+    digest = hashlib.sha256()
+    while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+    return file.read() == digest.digest()
+
+
+def _file(home: Home, run_id: str) -> Path | None:
+    """The settled file a run goes on from."""
+    name = _target(home.checkpoint(run_id))
+    return None if name is None else home.checkpoints / name
 
 
 def _target(link: Path) -> str | None:
@@ -201,7 +331,7 @@ def _link(link: Path, file: Path) -> str | None:
 def _drop_unlinked(home: Home, names: Collection[str | None]) -> None:
     for name in names:
         if name is not None and all(_target(link) != name for link in home.checkpoints.glob("*.pt")):
-            for file in (home.checkpoints / name, _previous(home.checkpoints / name)):
+            for file in _candidates(home.checkpoints / name):
                 file.unlink(missing_ok=True)
 
 
@@ -213,12 +343,35 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _new(file: Path) -> Path:
+    return file.with_name(file.name + ".new")
+
+
+def _older(file: Path) -> Path:
+    return file.with_name(file.name + ".older")
+
+
+def _held(file: Path) -> Path:
+    return file.with_name(file.name + ".held")
+
+
 def _previous(file: Path) -> Path:
     return file.with_name(file.name + ".prev")
 
 
+def _candidates(file: Path) -> tuple[Path, ...]:
+    """The files a checkpoint may be in, newest first; one that was saved only just now may have no name yet."""
+    return _new(file), _older(file), file, _previous(file)
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """From when to when the kernel keeps what was written, synced or not."""
+    return str(processes.identity()["boot_id"])
+
+
 def _read(file: Path, run_id: str) -> tuple[str, dict[str, Any], Checkpoint] | None:
-    """Key, resolved spec and checkpoint of a run in a sound file; None where there is no such thing."""
+    """Key, resolved spec and checkpoint of a run in a file to be relied on; None where there is no such thing."""
     try:
         content = file.read_bytes()
         payload, digest = content[:-_DIGEST], content[-_DIGEST:]
@@ -226,10 +379,11 @@ def _read(file: Path, run_id: str) -> tuple[str, dict[str, Any], Checkpoint] | N
             return None
         with warnings.catch_warnings(action="ignore"):
             body = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        member = body["members"][run_id]
-        asked, state = json.loads(member["asked"]), member["state"]
-        key, resolved = asked["key"], asked["spec"]
+        spec, packed = body["members"][run_id]
+        recorded, state = json.loads(spec), unpack(packed, body["tensors"])
+        key, resolved = recorded["key"], recorded["spec"]
         epoch, threads, sound = body["epoch"], body["threads"], body["format"] == FORMAT
+        sound = sound and (file.suffix not in (".new", ".older") or body["boot"] == _boot())
     # A foreign file may hold anything and so may raise anything; whatever it is, it is no checkpoint.
     except Exception:
         return None

@@ -2,7 +2,7 @@
 
 An event is in the journal before anybody sees it, and an epoch is in the journal before its checkpoint is written: a
 process that dies in between repeats that epoch and records the same numbers again. The opposite order could leave a
-hole. `saving` says how much is repeated.
+hole. No more than that epoch is ever repeated after a `kill -9`: the next one begins when its checkpoint is saved.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ from lossbench.home import Home, Keep
 from lossbench.journal import Journal, writing
 from lossbench.provenance import provenance
 from lossbench.ranks import World
-from lossbench.saving import Saver, Standing
+from lossbench.saving import Saver
 from lossbench.spec import RunSpec
 from lossbench.stopwatch import Stopwatch
 from lossbench.trainer import Trainer
@@ -296,11 +296,10 @@ class _Execution:
                 yield self.journal.append(kept)
 
     def _save(self, state: dict[str, Any]) -> None:
-        """Have the state of every run still alive written."""
+        """Save the state of every run still alive."""
         members = {run.run_id: run.spec for run in self.alive.values()}
         states = {run.run_id: state["members"][index] for index, run in self.alive.items()}
-        threads = torch.get_num_threads()
-        self.saver.put(Standing(members=members, states=states, epoch=state["epoch"], threads=threads))
+        self.saver.put(members, states, epoch=state["epoch"], threads=torch.get_num_threads())
 
     def _end_diverged(self, engine: Engine) -> Iterator[Event]:
         broken = {index: reason for index, reason in engine.diverged.items() if index in self.alive}

@@ -71,17 +71,34 @@ def rows(home: Home) -> list[tuple[str, int, str]]:
     ]
 
 
+def again(home: Home) -> int:
+    """The most epochs of one run that one kill had trained again.
+
+    Epochs are in the journals in the order of recording, process after process.
+    """
+    most, reached = 0, {}
+    for key, epoch, _ in rows(home):
+        most = max(most, reached.get(key, 0) + 1 - epoch)
+        reached[key] = epoch
+    return most
+
+
 def fork_and_train(cells: list[RunSpec], home: Home) -> int:
-    """Start a child that trains the cells, going on with the runs it finds; gives its process id."""
+    """Start a child that trains the cells that are not done, going on with the runs it finds; gives its process id."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
         return pid
     try:
         torch.set_num_threads(1)
-        known = {body["key"]: body["run_id"] for body in bodies(home) if body["kind"] == "started"}
-        run_ids = [known.get(cell.key) for cell in cells]
-        events = execute(cells, home, data_folder=Path("/nonexistent"), device="cpu", run_ids=run_ids, threads=1)
+        told = bodies(home)
+        known = {body["key"]: body["run_id"] for body in told if body["kind"] == "started"}
+        done = {body["run_id"] for body in told if body["kind"] == "ended" and body["status"] == "done"}
+        left = [cell for cell in cells if known.get(cell.key) not in done]
+        if not left:
+            os._exit(0)
+        run_ids = [known.get(cell.key) for cell in left]
+        events = execute(left, home, data_folder=Path("/nonexistent"), device="cpu", run_ids=run_ids, threads=1)
         assert all(event.status == "done" for event in events if isinstance(event, RunEnded))
     except BaseException:
         traceback.print_exc()
@@ -141,6 +158,7 @@ def main() -> None:
                     "runs": len(runs),
                     "cells": len(cells),
                     "left": left,
+                    "again": again(home),
                 }
             )
     print(json.dumps(seen))

@@ -83,8 +83,9 @@ def sound(reader: str) -> bytes:
                     pass
                 shutil.copy(home.store, file)
             case "checkpoint":
-                checkpoint.save(home, "attempt-0", {RUN: SPEC}, {RUN: {"w": torch.ones(9)}}, epoch=1, threads=1)
-                shutil.copy(home.checkpoints / "attempt-0.members", file)
+                asked = {RUN: checkpoint.asked(SPEC)}
+                checkpoint.save(home, "attempt-0", asked, {RUN: {"w": torch.ones(9)}}, epoch=1, threads=1)
+                shutil.copy(home.checkpoints / "attempt-0.members.new", file)
             case "preset":
                 file.write_text(presets.describe("digits-mlp"))
             case "tar":

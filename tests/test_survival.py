@@ -27,6 +27,8 @@ def survived(root: Path, kills: int, seed: int) -> int:
         # An epoch that was recorded twice, because its checkpoint was not, has the same numbers both times.
         assert all(expected[key, epoch] == numbers for key, epoch, numbers in each["found"])
         assert {(key, epoch) for key, epoch, _ in each["found"]} == expected.keys()
+        # That is the one under way: recorded, and killed before the next began.
+        assert each["again"] <= 1
         assert each["runs"] == each["cells"]
         assert each["ended"].count("done") >= each["cells"]
         assert each["left"] == []
