@@ -50,7 +50,7 @@ def unpack(text: str, tensors: Mapping[str, Tensor]) -> Any:
             case ["tensor", dtype, start, *shape]:
                 size = torch.Size(shape)
                 left -= size.numel()
-                if left < 0:
+                if left < 0 or min(size, default=0) < 0:
                     raise ValueError("a state that is larger than its tensors")
                 return tensors[dtype][start : start + size.numel()].reshape(size).clone()
             case ["dict", *items]:
