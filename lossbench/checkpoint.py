@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
@@ -85,7 +85,7 @@ def save(
 
     def fill(out: _Digested) -> None:
         try:
-            torch.save(body, out)
+            torch.save(body, cast("IO[bytes]", out))
         except RuntimeError as error:
             # Torch tells of a place in the file, and nothing of the disk.
             raise out.error or error from error
