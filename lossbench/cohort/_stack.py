@@ -52,30 +52,30 @@ class Stack:
             each[:, -1] = 1.0
         return memory
 
-    def forward(self, inputs: Tensor, hidden: Sequence[Tensor], logits: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, hidden: Sequence[Tensor]) -> Tensor:
         """Logits [P, C, N] of inputs [groups, N, columns]; leaves activations in `hidden` for `backward`."""
         flowing = inputs.transpose(1, 2)
         for layer, activation in zip(self.weights, hidden, strict=False):
             width = layer.shape[1]
             torch.clamp_min(self._product(layer, flowing), 0.0, out=activation[:, :width])
             flowing = activation
-        return self._product(self.weights[-1], flowing, logits)
+        return self._product(self.weights[-1], flowing)
 
-    def backward(self, inputs: Tensor, hidden: Sequence[Tensor], upstream: Tensor, gradients: Sequence[Tensor]) -> None:
-        """Write the gradients of all weights, for `upstream` [P, C, N], the gradient in the logits."""
+    def backward(self, inputs: Tensor, hidden: Sequence[Tensor], upstream: Tensor) -> list[Tensor]:
+        """Gradients of all weights, for `upstream` [P, C, N], the gradient in the logits."""
+        gradients = []
         for depth in range(len(self.weights) - 1, 0, -1):
             layer, activation = self.weights[depth], hidden[depth - 1]
-            torch.bmm(upstream, activation.transpose(1, 2), out=gradients[depth])
+            gradients.append(torch.bmm(upstream, activation.transpose(1, 2)))
             width = self.weights[depth - 1].shape[1]
             # The biases' row is computed and dropped, which is faster than multiplying by a part of the matrix.
             upstream = torch.bmm(layer.transpose(1, 2), upstream)[:, :width]
             upstream = torch.ops.aten.threshold_backward(upstream, activation[:, :width], 0.0)
-        rows = upstream.view(self.groups, -1, upstream.shape[-1])
-        torch.bmm(rows, inputs, out=gradients[0].view(self.groups, -1, inputs.shape[-1]))
+        rows = upstream.reshape(self.groups, -1, upstream.shape[-1])
+        gradients.append(torch.bmm(rows, inputs).view_as(self.weights[0]))
+        return gradients[::-1]
 
-    def _product(self, layer: Tensor, flowing: Tensor, out: Tensor | None = None) -> Tensor:
+    def _product(self, layer: Tensor, flowing: Tensor) -> Tensor:
         """`layer` [P, out, in] times `flowing` [P or groups, in, N], as [P, out, N]."""
-        batches = len(flowing)
-        made = None if out is None else out.view(batches, -1, out.shape[-1])
-        product = torch.bmm(layer.view(batches, -1, layer.shape[-1]), flowing, out=made)
+        product = torch.bmm(layer.view(len(flowing), -1, layer.shape[-1]), flowing)
         return product.view(self.places, -1, product.shape[-1])

@@ -4,16 +4,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from lossbench import devices, losses, metrics, models
+from lossbench import devices, metrics, models
+from lossbench.cohort._network import Network
 from lossbench.cohort._program import Program
-from lossbench.cohort._rows import Rows, features
-from lossbench.cohort.planning import evenly
+from lossbench.cohort._rows import features
 from lossbench.data import Dataset
 from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
@@ -22,9 +22,6 @@ from lossbench.spec import RunSpec
 from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Cohort"]
-
-CACHE_BYTES = 2**20
-"""Weights and velocities of the runs that step together take at most this much, about one core's share of cache."""
 
 MEASURED_LOGITS = 2**22
 """Logits that are measured at once."""
@@ -47,8 +44,10 @@ class Cohort:
         device: torch.device | str,
         dtype: torch.dtype = torch.float32,
         watch: Stopwatch | None = None,
+        network: type[Network] | None = None,
     ) -> None:
-        """All specs must agree as `plan` requires; float64 as `dtype` is for checks of the arithmetic.
+        """All specs must agree as `plan` requires; float64 as `dtype`, and another `network` than the device's own, are
+        for checks of the arithmetic.
 
         Raises:
             UsageError: the rows are not in memory.
@@ -65,18 +64,20 @@ class Cohort:
         self._watch = watch or Stopwatch()
         preset = self.specs[0].preset
         self._preset = preset
+        network = network or _network(self.device)
         self._held_out = {
-            split: features(self.dataset, split, preset.data, dtype)
+            split: network.held_out(features(self.dataset, split, preset.data, dtype))
             for split in _HELD_OUT
             if self.dataset.split(split) is not None
         }
         widths = models.widths(preset.model, math.prod(dataset.shape), dataset.classes)
         if widths is None:
             raise ValueError(f"model {preset.model.name} is no stack of linear layers")
-        rows = Rows.of(self.dataset, preset.data, dtype)
-        self._parts = _parts(self.specs, widths, dtype)
+        rows = network.training(features(self.dataset, "train", preset.data, dtype), self.dataset.train.target)
+        weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+        self._parts = network.divide(self.specs, max(1, network.cache_bytes // (2 * weights * dtype.itemsize)))
         self._programs = [
-            Program([self.specs[member] for member in part], self.dataset, rows, widths, dtype=dtype)
+            Program([self.specs[member] for member in part], self.dataset, rows, widths, network, dtype=dtype)
             for part in self._parts
         ]
 
@@ -122,7 +123,7 @@ class Cohort:
         target = self.dataset.test.target
         with _plainly(self.device):
             for part, program in zip(self._parts, self._programs, strict=True):
-                for member, logits in zip(part, program.logits(self._held_out["test"]), strict=True):
+                for member, logits in zip(part, program.logits(self._held_out["test"], len(target)), strict=True):
                     if member not in self.diverged:
                         columns[member] = metrics.predictions(logits, target)
         return columns
@@ -143,7 +144,7 @@ class Cohort:
                 for split, inputs in self._held_out.items():
                     held_out = self.dataset.split(split)
                     assert held_out is not None
-                    evaluated = _evaluate(program.logits(inputs), held_out.target)
+                    evaluated = _evaluate(program.logits(inputs, len(held_out)), held_out.target)
                     measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
                 # The one transfer of the epoch, and the one moment that waits for the device.
                 numbers = torch.stack([value.double() for value in measured.values()], 1).tolist()
@@ -162,23 +163,16 @@ class Cohort:
         return records
 
 
-def _parts(specs: Sequence[RunSpec], widths: Sequence[int], dtype: torch.dtype) -> list[list[int]]:
-    """Members by program: as many of each seed, alike in the arithmetic of a step, together fitting into the cache."""
-    weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
-    most = max(1, CACHE_BYTES // (2 * weights * dtype.itemsize))
-    by_seed: dict[tuple[int, bool, int], list[int]] = {}
-    for member, spec in enumerate(specs):
-        steps, decays = len(losses.find(spec.loss).steps), spec.preset.optimizer.weight_decay > 0
-        by_seed.setdefault((steps, decays, spec.seed), []).append(member)
-    alike: dict[tuple[int, bool, int], list[list[int]]] = {}
-    for (steps, decays, _), members in sorted(by_seed.items()):
-        for part in evenly(members, most):
-            alike.setdefault((steps, decays, len(part)), []).append(part)
-    return [
-        list(chain.from_iterable(parts))
-        for (*_, size), seeds in alike.items()
-        for parts in evenly(seeds, max(1, most // size))
-    ]
+def _network(device: torch.device) -> type[Network]:
+    """What computes on that device."""
+    if device.type == "cpu":
+        # A compiler comes along, which nobody else has to wait for.
+        from lossbench.cohort._compiled import CompiledNetwork
+
+        return CompiledNetwork
+    from lossbench.cohort._stacked import StackedNetwork
+
+    return StackedNetwork
 
 
 def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:

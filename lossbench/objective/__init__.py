@@ -3,9 +3,8 @@
 `Objective` serves one run; `CohortObjective` serves many runs of one program at once, whatever their losses.
 """
 
-from lossbench.objective._kinds import Kinds
-from lossbench.objective.cohort import CohortObjective
-from lossbench.objective.scores import Scores
+from lossbench.objective.cohort import CohortObjective, by_kind
+from lossbench.objective.scores import Scores, Softmax
 from lossbench.objective.single import Objective, Step, check
 
-__all__ = ["CohortObjective", "Kinds", "Objective", "Scores", "Step", "check"]
+__all__ = ["CohortObjective", "Objective", "Scores", "Softmax", "Step", "by_kind", "check"]

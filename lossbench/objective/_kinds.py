@@ -13,11 +13,10 @@ from lossbench.schedules import Clock
 
 __all__ = [
     "Group",
-    "Kinds",
     "is_mixture",
     "is_number",
     "kind_of",
-    "kinds_of",
+    "kinds",
     "learned_of",
     "mixed",
     "settled_value",
@@ -30,8 +29,10 @@ class Group:
 
     entry: losses.Loss
     curve: losses.Curve | None
-    runs: Tensor
-    """Places of the runs in the cohort [r]."""
+    members: Sequence[int]
+    """Places of the runs in the cohort."""
+    runs: slice | Tensor
+    """The same as an index; a slice where they stand side by side, which saves copies at every step."""
     shared: Mapping[str, Any]
     """Knobs that are the same for all of them: words, whole numbers, tensors from the data."""
     numbers: Mapping[str, Tensor]
@@ -42,28 +43,12 @@ class Group:
     """Sum of the initial values of knobs in softmax style [r]."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kinds:
-    """The groups of a cohort in one epoch."""
-
-    curved: tuple[Group, ...]
-    """Those whose loss depends on p_y alone."""
-    others: tuple[Group, ...]
-    places: Tensor | None
-    """Where each run stands among the curved ones, laid group after group; arbitrary for a run that is not curved, and
-    None where all runs make up one curved group."""
-
-
-def kinds_of(groups: Sequence[Group]) -> Kinds:
-    """The groups of a cohort, sorted by how they are computed."""
-    curved = tuple(group for group in groups if group.curve)
-    others = tuple(group for group in groups if not group.curve)
-    if not curved or len(groups) == 1:
-        return Kinds(curved, others, None)
-    order = torch.cat([group.runs for group in curved])
-    runs = sum(len(group.runs) for group in groups)
-    places = order.new_zeros(runs).index_copy_(0, order, torch.arange(len(order), device=order.device))
-    return Kinds(curved, others, places)
+def kinds(bound: Sequence[tuple[losses.Loss, Mapping[str, Source]]], clock: Clock) -> list[list[int]]:
+    """Places of the losses in `bound` by kind, kinds in the order in which they come."""
+    found: dict[Any, list[int]] = {}
+    for run, (entry, sources) in enumerate(bound):
+        found.setdefault(kind_of(entry, sources, clock, run), []).append(run)
+    return list(found.values())
 
 
 def kind_of(entry: losses.Loss, sources: Mapping[str, Source], clock: Clock, run: int) -> tuple[Any, ...]:

@@ -1,0 +1,103 @@
+"""Kernels as machine code for this processor, kept for the next process."""
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import torch
+from numba import types
+
+from lossbench.cohort import _kernels, _vectors
+
+__all__ = ["Kernels", "kernels"]
+
+NOTICED = 1.0
+"""Seconds of compiling from which it is mentioned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The kernels of `_kernels` for one type of number."""
+
+    step: Callable[..., None]
+    evaluate: Callable[..., None]
+
+
+@functools.cache
+def kernels(dtype: torch.dtype) -> Kernels:
+    """The kernels for float32 or float64, compiled where no earlier process has left them."""
+    number = {torch.float32: types.float32, torch.float64: types.float64}[dtype]
+    folder = _writable(_folder())
+    began = time.perf_counter()
+    made = Kernels(
+        step=_compiled(_kernels.step, _step_signature(number), folder),
+        evaluate=_compiled(_kernels.evaluate, _evaluate_signature(number), folder),
+    )
+    if (seconds := time.perf_counter() - began) > NOTICED:
+        where = f"kept in {folder}" if folder else f"not kept, since {_folder()} cannot be written to"
+        print(f"compiled the steps of small networks in {seconds:.1f} s, {where}", file=sys.stderr, flush=True)
+    return made
+
+
+def _step_signature(number: Any) -> Any:
+    row, table = number[::1], number[:, ::1]
+    whole, wholes = types.int64, types.int64[::1]
+    return types.void(
+        types.int64[:, ::1], table, table, table, types.boolean, row, wholes, types.int64[:, :, ::1], wholes, row, row,
+        row, row, row, row, wholes, row, row, row, row, wholes, row, types.float64[:, ::1], whole, whole, types.boolean,
+        whole,
+    )  # fmt: skip
+
+
+def _evaluate_signature(number: Any) -> Any:
+    return types.void(
+        types.int64[:, ::1], number[:, ::1], number[:, :, ::1], number[::1], number[::1], number[:, :, ::1]
+    )
+
+
+def _compiled(function: Callable[..., None], signature: Any, folder: Path | None) -> Callable[..., None]:
+    if folder is not None:
+        settings = vars(numba.config)
+        before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder)
+        try:
+            return _jit(function, signature, cache=True)
+        except Exception:
+            # A full disk or a damaged file there costs the time of compiling, nothing else.
+            pass
+        finally:
+            settings["CACHE_DIR"] = before
+    return _jit(function, signature, cache=False)
+
+
+def _jit(function: Callable[..., None], signature: Any, *, cache: bool) -> Callable[..., None]:
+    made: Callable[..., None] = numba.njit(signature, error_model="numpy", cache=cache)(function)
+    return made
+
+
+def _folder() -> Path:
+    """Where machine code is kept: in NUMBA_CACHE_DIR or the user's cache, apart for each version of its source."""
+    # numba looks only at the file of the function itself, not at those of the functions it calls.
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (_kernels, _vectors))
+    version = hashlib.sha256(sources).hexdigest()[:12]
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(named).expanduser().absolute() / f"lossbench-{version}"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache).absolute() / "lossbench" / "kernels" / version
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder, made where it was missing; None where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None

@@ -1,0 +1,204 @@
+"""Vectors of eight numbers for numba: what a loop is made of where every instruction is to be a known one.
+
+A compiler vectorises a loop as its length suggests, and leaves a remainder that rounds by itself. Here each operation
+is one of eight lanes by its type, so short loops are as fast as long ones, and a number comes from the same
+instructions wherever it stands.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+__all__ = [
+    "LANES",
+    "accumulate",
+    "broadcasts",
+    "fma",
+    "load",
+    "maximum",
+    "splat",
+    "splats",
+    "store",
+    "store_all",
+    "total",
+    "where_positive",
+]
+
+LANES = 8
+
+_Code = tuple[Any, Callable[..., Any]]
+"""What numba wants of an operation: its signature and what writes its instructions."""
+
+
+class Vector(types.Type):
+    """Eight numbers of one type."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        types.Type.__init__(self, name=f"vector{LANES}({dtype})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, ir.VectorType(manager.lookup(kind.dtype).get_value_type(), LANES))
+
+
+def _several(vector: Vector) -> Any:
+    return types.UniTuple(vector, LANES)
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [at])
+
+
+def _as_vector(builder: Any, address: Any) -> Any:
+    return builder.bitcast(address, ir.VectorType(address.type.pointee, LANES).as_pointer())
+
+
+def _splat(builder: Any, number: Any) -> Any:
+    kind, index = ir.VectorType(number.type, LANES), ir.IntType(32)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, index(0))
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.VectorType(index, LANES)([0] * LANES))
+
+
+def _fma(builder: Any, one: Any, other: Any, plus: Any) -> Any:
+    width = 64 if isinstance(one.type.element, ir.DoubleType) else 32
+    kind = ir.FunctionType(one.type, [one.type] * 3)
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f{width}"), (one, other, plus)
+    )
+
+
+def _rows(builder: Any, at: Any, stride: Any, last: Any) -> list[Any]:
+    """Places at + j stride of eight rows, those beyond the last being the last once more."""
+    rows = []
+    for row in range(LANES):
+        number = at.type(row)
+        kept = builder.select(builder.icmp_signed("<", number, last), number, last)
+        rows.append(builder.add(at, builder.mul(kept, stride)))
+    return rows
+
+
+@intrinsic
+def load(typing: Any, array: Any, at: Any) -> _Code:
+    """Eight neighbours in an array."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *args)
+        return builder.load(_as_vector(builder, address), align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.intp), code
+
+
+@intrinsic
+def store(typing: Any, array: Any, at: Any, vector: Any) -> _Code:
+    """Write eight neighbours of an array."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = _address(context, builder, signature.args[0], *args[:2])
+        builder.store(args[2], _as_vector(builder, address), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, vector), code
+
+
+@intrinsic
+def splat(typing: Any, number: Any) -> _Code:
+    """One number in every lane."""
+    return Vector(number)(number), lambda context, builder, signature, args: _splat(builder, *args)
+
+
+@intrinsic
+def fma(typing: Any, one: Any, other: Any, plus: Any) -> _Code:
+    """one * other + plus, rounded once where the processor has an instruction for it."""
+    return one(one, other, plus), lambda context, builder, signature, args: _fma(builder, *args)
+
+
+@intrinsic
+def total(typing: Any, vector: Any) -> _Code:
+    """Sum of the eight numbers, in pairs of halves."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        parts = [builder.extract_element(args[0], ir.IntType(32)(lane)) for lane in range(LANES)]
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [builder.fadd(one, other) for one, other in zip(parts[:half], parts[half:], strict=True)]
+        return parts[0]
+
+    return vector.dtype(vector), code
+
+
+@intrinsic
+def maximum(typing: Any, vector: Any, floor: Any) -> _Code:
+    """The larger of each number and its floor; NaN stays."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+
+    return vector(vector, floor), code
+
+
+@intrinsic
+def where_positive(typing: Any, condition: Any, vector: Any) -> _Code:
+    """Each number where the condition is above 0, else 0."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = args[1].type(None)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
+
+    return vector(condition, vector), code
+
+
+@intrinsic
+def splats(typing: Any, number: Any) -> _Code:
+    """Eight vectors of one number."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return cgutils.pack_array(builder, [_splat(builder, args[0])] * LANES)
+
+    return _several(Vector(number))(number), code
+
+
+@intrinsic
+def broadcasts(typing: Any, array: Any, at: Any, stride: Any, last: Any) -> _Code:
+    """Eight vectors, of the numbers that stand `stride` apart, up to the `last` of them and that one repeated."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        places = _rows(builder, *args[1:])
+        found = [builder.load(_address(context, builder, signature.args[0], args[0], place)) for place in places]
+        return cgutils.pack_array(builder, [_splat(builder, number) for number in found])
+
+    return _several(Vector(array.dtype))(array, types.intp, types.intp, types.intp), code
+
+
+@intrinsic
+def accumulate(typing: Any, sums: Any, array: Any, at: Any, stride: Any, last: Any, vector: Any) -> _Code:
+    """Eight sums, each plus the vector times a number of the array, which are chosen as in `broadcasts`."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        made = []
+        for row, place in enumerate(_rows(builder, *args[2:5])):
+            number = builder.load(_address(context, builder, signature.args[1], args[1], place))
+            made.append(_fma(builder, _splat(builder, number), args[5], builder.extract_value(args[0], row)))
+        return cgutils.pack_array(builder, made)
+
+    return sums(sums, array, types.intp, types.intp, types.intp, vector), code
+
+
+@intrinsic
+def store_all(typing: Any, array: Any, at: Any, stride: Any, last: Any, vectors: Any) -> _Code:
+    """Write eight vectors `stride` apart; those beyond the `last` are written in its place, in order."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        for row, place in enumerate(_rows(builder, *args[1:4])):
+            address = _address(context, builder, signature.args[0], args[0], place)
+            vector = builder.extract_value(args[4], row)
+            builder.store(vector, _as_vector(builder, address), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, types.intp, types.intp, vectors), code
