@@ -12,6 +12,9 @@ from torch.nn.utils import parameters_to_vector
 
 from lossbench import cohort, data, losses, models
 from lossbench.cohort import Cohort
+from lossbench.cohort._compiled import CompiledNetwork
+from lossbench.cohort._network import Shape
+from lossbench.cohort._stacked import StackedNetwork
 from lossbench.data import Dataset, Split
 from lossbench.measures import SPEED
 from lossbench.objective import Objective
@@ -88,10 +91,10 @@ def varied(
 
 
 def outcome(
-    specs: Sequence[RunSpec], dataset: Dataset, *, dtype: torch.dtype = torch.float32
+    specs: Sequence[RunSpec], dataset: Dataset, *, dtype: torch.dtype = torch.float32, network=CompiledNetwork
 ) -> list[dict[str, object]]:
     """Everything a cohort says of each member, but for times and memory: records, final state and predictions."""
-    trained = Cohort(specs, dataset, device="cpu", dtype=dtype)
+    trained = Cohort(specs, dataset, device="cpu", dtype=dtype, network=network)
     records = [untimed(record) for record in trained.epochs()]
     predictions, state = trained.predictions(), trained.state()
     return [
@@ -157,6 +160,67 @@ def test_company_changes_no_bit(model, rows, features, classes, batch_size):
         smaller = outcome([specs[member] for member in chosen], dataset)
         for member, alone in zip(chosen, smaller, strict=True):
             assert alone == together[member], f"{specs[member].loss} in a cohort of {count}"
+
+
+@pytest.mark.parametrize("model", [LINEAR, DEEP], ids=["linear", "deep"])
+def test_company_changes_no_bit_of_the_batched_form_either(model):
+    dataset = made_up(75, 9, 3)
+    specs = varied(14, model=model, names=SEVERAL_KINDS, epochs=2)
+    together = outcome(specs, dataset, network=StackedNetwork)
+    assert together[::-1] == outcome(specs[::-1], dataset, network=StackedNetwork)
+    for members in ([3], [12, 0, 5, 7]):
+        alone = outcome([specs[member] for member in members], dataset, network=StackedNetwork)
+        assert alone == [together[member] for member in members]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-4)], ids=["float64", "float32"]
+)
+@pytest.mark.parametrize(("model", "rows", "features", "classes", "batch_size"), SHAPES[:4])
+def test_machine_code_and_batched_products_agree(model, rows, features, classes, batch_size, dtype, tolerance):
+    dataset = made_up(rows, features, classes)
+    specs = [
+        dataclasses.replace(spec, preset=dataclasses.replace(spec.preset, epochs=3))
+        for spec in varied(14, model=model, names=SEVERAL_KINDS, batch_size=batch_size)
+    ]
+    forms = [
+        Cohort(specs, dataset, device="cpu", dtype=dtype, network=network)
+        for network in (CompiledNetwork, StackedNetwork)
+    ]
+    for records in zip(*(form.epochs() for form in forms), strict=True):
+        for member, spec in enumerate(specs):
+            compiled, batched = (untimed(record)[member] for record in records)
+            for name in compiled.keys() - {"test/ece15", "val/ece15"}:  # a row that moves to another bin moves it much
+                assert compiled[name] == pytest.approx(batched[name], rel=tolerance, abs=tolerance), (spec.loss, name)
+    for one, other in zip(*(form.state()["members"] for form in forms), strict=True):
+        for kind in ("weights", "velocities", "raw"):
+            torch.testing.assert_close(one[kind], other[kind], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [(torch.float64, 1e-15), (torch.float32, 3e-7)])
+def test_what_losses_see_is_exact_at_every_confidence(dtype, digits):
+    gaps = torch.tensor([0.0, 1e-6, 0.1, 3.0, 20.0, 80.0])
+    logits = torch.cat([torch.tensor([[0.0, 0.5, 1.0]]) + gap * torch.eye(3)[[at]] for gap in gaps for at in range(3)])
+    target = torch.tensor([0, 1, 2]).repeat_interleave(len(logits))
+    logits = logits.repeat(3, 1).to(dtype)
+    shape = Shape(widths=(3, 3), batch=len(logits), steps=1, nesterov=False, dtype=dtype, device=torch.device("cpu"))
+    network = CompiledNetwork(shape, CompiledNetwork.training(logits, target), [0], [0.0], [0.0])
+    network.put(0, [torch.cat([torch.eye(3), torch.zeros(3, 1)], 1)])
+    seen = []
+
+    def bind(scores):
+        def differentiate(step):
+            seen.append([each[0].clone() for each in (*scores.true, scores.residual, scores.logits)])
+
+        return differentiate
+
+    network.train(torch.arange(len(logits)).view(1, 1, -1), bind)
+    ((log_p, not_p, log_not_p, residual, of_rows),) = seen
+    assert torch.equal(of_rows, logits)
+    exact, exact_residual = losses.true_class_and_residual(logits.double(), target)
+    for mine, wanted in zip((log_p, not_p, residual), (exact.log_p, exact.not_p, exact_residual), strict=True):
+        torch.testing.assert_close(mine.double(), wanted.reshape(mine.shape), rtol=10 * digits, atol=0)
+    torch.testing.assert_close(log_not_p.double(), exact.log_not_p[:, 0], rtol=digits, atol=10 * digits)
 
 
 def test_the_comparison_above_sees_the_smallest_difference():

@@ -7,7 +7,7 @@ import pytest
 
 from lossbench.home import Home
 
-HEAVY = ("torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib")
+HEAVY = ("torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib", "numba")
 
 LOOK = """
 import sys
@@ -43,4 +43,4 @@ def test_commands_that_only_read_import_nothing_heavy(command: str, home: Home) 
 
 @pytest.mark.parametrize("command", ["compare", "plot", "sql SELECT(1)"])
 def test_reading_a_store_never_imports_torch(command: str, home: Home) -> None:
-    assert not {"torch", "torchvision", "pandas"} & set(imported(command.split(), home))
+    assert not {"torch", "torchvision", "pandas", "numba"} & set(imported(command.split(), home))

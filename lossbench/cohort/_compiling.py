@@ -17,7 +17,7 @@ from numba import types
 
 from lossbench.cohort import _kernels, _vectors
 
-__all__ = ["Kernels", "kernels"]
+__all__ = ["Kernels", "compiled", "folder", "kernels", "writable"]
 
 NOTICED = 1.0
 """Seconds of compiling from which it is mentioned."""
@@ -35,14 +35,14 @@ class Kernels:
 def kernels(dtype: torch.dtype) -> Kernels:
     """The kernels for float32 or float64, compiled where no earlier process has left them."""
     number = {torch.float32: types.float32, torch.float64: types.float64}[dtype]
-    folder = _writable(_folder())
+    place = writable(folder())
     began = time.perf_counter()
     made = Kernels(
-        step=_compiled(_kernels.step, _step_signature(number), folder),
-        evaluate=_compiled(_kernels.evaluate, _evaluate_signature(number), folder),
+        step=compiled(_kernels.step, _step_signature(number), place),
+        evaluate=compiled(_kernels.evaluate, _evaluate_signature(number), place),
     )
     if (seconds := time.perf_counter() - began) > NOTICED:
-        where = f"kept in {folder}" if folder else f"not kept, since {_folder()} cannot be written to"
+        where = f"kept in {place}" if place else f"not kept, since {folder()} cannot be written to"
         print(f"compiled the steps of small networks in {seconds:.1f} s, {where}", file=sys.stderr, flush=True)
     return made
 
@@ -63,10 +63,11 @@ def _evaluate_signature(number: Any) -> Any:
     )
 
 
-def _compiled(function: Callable[..., None], signature: Any, folder: Path | None) -> Callable[..., None]:
-    if folder is not None:
+def compiled(function: Callable[..., None], signature: Any, place: Path | None) -> Callable[..., None]:
+    """A function as machine code for one signature, kept in that folder and taken from there where it is."""
+    if place is not None:
         settings = vars(numba.config)
-        before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(folder)
+        before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(place)
         try:
             return _jit(function, signature, cache=True)
         except Exception:
@@ -82,7 +83,7 @@ def _jit(function: Callable[..., None], signature: Any, *, cache: bool) -> Calla
     return made
 
 
-def _folder() -> Path:
+def folder() -> Path:
     """Where machine code is kept: in NUMBA_CACHE_DIR or the user's cache, apart for each version of its source."""
     # numba looks only at the file of the function itself, not at those of the functions it calls.
     sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (_kernels, _vectors))
@@ -93,11 +94,11 @@ def _folder() -> Path:
     return Path(cache).absolute() / "lossbench" / "kernels" / version
 
 
-def _writable(folder: Path) -> Path | None:
+def writable(place: Path) -> Path | None:
     """The folder, made where it was missing; None where nothing can be written there."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return place
     except OSError:
         return None
