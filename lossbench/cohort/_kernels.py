@@ -28,7 +28,7 @@ from lossbench.cohort._vectors import (
 
 __all__ = ["evaluate", "step"]
 
-_helper = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_helper = njit(error_model="numpy")
 
 
 @_helper

@@ -39,7 +39,7 @@ class Vector(types.Type):
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
-        types.Type.__init__(self, name=f"vector{LANES}({dtype})")
+        super().__init__(name=f"vector{LANES}({dtype})")
 
 
 @register_model(Vector)
