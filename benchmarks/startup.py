@@ -25,7 +25,7 @@ import typer
 from made_up import fill
 from plot import LOSSES
 
-from lossbench.cli import app
+from lossbench.cli import app, load
 from lossbench.home import Home
 
 BARE = """
@@ -92,6 +92,7 @@ def main() -> None:
     print(f"{os.cpu_count()} cores {platform.machine()}, Linux, Python {platform.python_version()},", end=" ")
     print(", ".join(f"{name} {version(name)}" for name in ("typer", "torch", "duckdb", "plotext")))
     with tempfile.TemporaryDirectory() as folder:
+        load()
         count = len(typer.main.get_command(app).commands)
         bare = Path(folder) / "bare.py"
         bare.write_text(BARE.format(commands="".join(COMMAND.format(number=number) for number in range(count))))

@@ -10,12 +10,13 @@ import pytest
 import typer.main
 
 from lossbench import __version__
-from lossbench.cli import app
+from lossbench.cli import app, load
 from lossbench.cli.sections import SECTIONS
 from lossbench.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+load()
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 

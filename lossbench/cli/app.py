@@ -12,7 +12,7 @@ import typer
 
 from lossbench import __version__, cores
 from lossbench.cli import terminal
-from lossbench.cli.sections import Sections
+from lossbench.cli.sections import Sections, load
 from lossbench.errors import ExitCode, LossbenchError
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def show(table: "Table", format: Format) -> None:
 def main() -> None:
     """Run the command line; a `LossbenchError` becomes one line on stderr and its exit code."""
     cores.patiently()
+    load(*sys.argv[1:2])
     try:
         app(prog_name="lossbench")
     except LossbenchError as error:

@@ -1,10 +1,11 @@
-"""The list of commands in `lossbench --help`: in the order in which an experiment needs them."""
+"""The list of commands in `lossbench --help`: in the order in which an experiment needs them, and where each is."""
 
+from importlib import import_module
 from typing import Any
 
 from typer.core import TyperGroup
 
-__all__ = ["SECTIONS", "Sections"]
+__all__ = ["SECTIONS", "Sections", "load"]
 
 SECTIONS = {
     "Train": ("run", "sweep", "tune", "watch", "stop", "rerun"),
@@ -14,6 +15,19 @@ SECTIONS = {
     "Upkeep": ("store", "doctor"),
 }
 """Titles and commands"""
+
+_MODULES = {"set": "marks", "rm": "marks", "restore": "marks", "export": "exchange", "import": "exchange"}
+"""Of the commands that share one; every other has one of its own name."""
+
+
+def load(command: str = "") -> None:
+    """Import a command so that the application knows it; all of them where it is none.
+
+    Those that are not called would take as long to import as the one that is takes to answer.
+    """
+    names = [name for names in SECTIONS.values() for name in names]
+    for name in [command] if command in names else names:
+        import_module(f"lossbench.cli.{_MODULES.get(name, name)}")
 
 
 class Sections(TyperGroup):
