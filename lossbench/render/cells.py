@@ -55,12 +55,12 @@ def _number(column: Column, value: float) -> str:
             return f"{round(value):{sign}d}"
         case "percent":
             digits = 2 if column.digits is None else column.digits
-            return f"{100 * value:{sign}.{digits}f}"
+            return f"{100 * value:{sign}z.{digits}f}"
         case "pvalue":
             return "<0.0001" if value < 0.0001 else f"{value:.4f}"
         case "duration":
             return clock(value)
-    return f"{value:{sign}.4g}" if column.digits is None else f"{value:{sign}.{column.digits}f}"
+    return f"{value:{sign}z.4g}" if column.digits is None else f"{value:{sign}z.{column.digits}f}"
 
 
 def _utc(moment: datetime) -> datetime:

@@ -8,6 +8,7 @@ from lossbench.stats.distributions import noncentral_t_within, normal_quantile, 
 __all__ = ["detectable", "power", "runs_for_superiority", "seeds_needed"]
 
 MOST_SEEDS = 1_000_000
+"""Numbers of seeds beyond this one are not told apart."""
 
 
 def power(delta: float, se: float, df: float, alpha: float = 0.05) -> float:
@@ -53,7 +54,7 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
         delta: difference to be seen, in the units of `sd`, > 0.
         paired: n - 1 degrees of freedom, else 2 (n - 1).
     Returns:
-        The number of seeds, at most a million.
+        The number of seeds; `MOST_SEEDS` where it takes that many or more.
     """
 
     def enough(n: int) -> bool:
