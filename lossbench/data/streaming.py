@@ -84,15 +84,16 @@ class Pictures:
         """
         self._plan.wanted = (_Wanted(tuple(self.names[part].tolist()), tuple(part.tolist()), cut) for part in parts)
         if self._loader is None:
-            self._loader = self._start(pinned)
+            # One thread is what small runs compute with: it reads by itself, without the seconds a process takes to
+            # start.
+            threads = torch.get_num_threads()
+            self._loader = self._start(pinned=pinned, workers=threads if threads > 1 else 0)
         for pixels in self._loader:
             if isinstance(pixels, str):  # an error raised in a worker would arrive as a page of traceback
                 raise DataError(pixels)
             yield pixels
 
-    def _start(self, pinned: bool) -> "DataLoader[Tensor | str]":
-        # One thread is what small runs compute with: it reads by itself, without the seconds a process takes to start.
-        workers = torch.get_num_threads() if torch.get_num_threads() > 1 else 0
+    def _start(self, *, pinned: bool, workers: int) -> "DataLoader[Tensor | str]":
         side_by_side: dict[str, Any] = {}
         if workers:
             # A forked worker would inherit locks that threads of this process hold.
