@@ -90,8 +90,11 @@ def executor(logs: Path, settings: Sequence[str]) -> Any:
         made = submitit.SlurmExecutor(logs, max_num_timeout=REQUEUES)
     except RuntimeError:
         raise UsageError("there is no SLURM here (no srun in PATH); --emit-commands prints the commands") from None
+    given: dict[str, Any] = {"job_name": "lossbench", "signal_delay_s": WARNING_SECONDS, "time": 60}
+    # Some clusters refuse to queue a job again that has not asked for it.
+    given["additional_parameters"] = {"requeue": True}
     try:
-        made.update_parameters(**{"job_name": "lossbench", "signal_delay_s": WARNING_SECONDS, "time": 60, **chosen})
+        made.update_parameters(**{**given, **chosen})
     except (ValueError, TypeError) as error:
         known = ", ".join(sorted(made._valid_parameters()))
         raise UsageError(f"--slurm: {str(error).splitlines()[0]}; known: {known}") from None

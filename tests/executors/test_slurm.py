@@ -24,7 +24,8 @@ def test_an_element_that_is_preempted_goes_on_where_it_stopped(home, tmp_path):
 
     here = submitit.LocalExecutor(tmp_path / "logs")
     here.update_parameters(timeout_min=5)
-    words = [sys.executable, "-m", "lossbench", "run", "digits-cnn", "-s", "epochs=20", "--home", str(home.root)]
+    small = ["digits-cnn", "-s", "data.limit=64", "-s", "epochs=300", "--threads", "1"]
+    words = [sys.executable, "-m", "lossbench", "run", *small, "--home", str(home.root)]
     job = here.submit(Element(words, tmp_path))
     deadline = time.monotonic() + 60
     while len(of_kind(home, "epoch")) < 3 and time.monotonic() < deadline:
@@ -54,7 +55,15 @@ def test_the_batch_script_asks_for_what_was_said_and_is_told_in_time(home, tmp_p
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["42_0", "42_1", "42_2", "42_3"]
     script = (tmp_path / "script").read_text().splitlines()
-    asked = ["array=0-3%3", "gpus-per-node=1", "partition=gpu", "signal=USR2@120", "time=90", "open-mode=append"]
+    asked = [
+        "array=0-3%3",
+        "requeue",
+        "gpus-per-node=1",
+        "partition=gpu",
+        "signal=USR2@120",
+        "time=90",
+        "open-mode=append",
+    ]
     assert [f"#SBATCH --{each}" for each in asked if f"#SBATCH --{each}" not in script] == []
 
 
