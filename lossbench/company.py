@@ -11,7 +11,7 @@ from lossbench.ranks import World
 from lossbench.spec import RunSpec
 from lossbench.trainer import Trainer
 
-__all__ = ["Work", "assist"]
+__all__ = ["Work", "train_along"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Work:
     """Of the trainer they go on from; None at the beginning of a run."""
 
 
-def assist(world: World, device: str) -> None:
+def train_along(world: World, device: str) -> None:
     """Take part in one training program on a device of this machine.
 
     Raises:

@@ -162,7 +162,7 @@ def assist(device: str) -> None:
     from torch.distributed import PrefixStore
 
     from lossbench import ranks
-    from lossbench.company import assist
+    from lossbench.company import train_along
 
     launch = launched()
     assert launch is not None
@@ -175,7 +175,7 @@ def assist(device: str) -> None:
         before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
         world = ranks.World(launch.rank, launch.size)
         with ranks.joined(PrefixStore(f"group {number}", store), world, cuda=device.startswith("cuda")):
-            assist(world, device)
+            train_along(world, device)
         for each, handler in before.items():
             signal.signal(each, handler)
         number += 1
