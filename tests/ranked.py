@@ -1,10 +1,12 @@
-"""One rank of a training program, for `test_ranks`: `python ranked.py FOLDER`, under the environment of a rank.
+"""The ranks of training programs, for `test_ranks`: `python ranked.py FOLDER SIZE...`, one program for each size.
 
-Trains every case of `cases.pickle`, and writes its records and its last state to `<size>-<rank>.pt`.
+Every rank trains every case of `cases.pickle`, and writes its records and its last state to `<size>-<rank>.pt`. Ranks
+are forked, so that torch is imported once; no thread is ever started in their parent.
 """
 
 import os
 import pickle
+import socket
 import sys
 from pathlib import Path
 
@@ -24,17 +26,39 @@ def train(case, dataset, world):
     return {"records": records, "state": trainer.state()}
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
+def be(rank, size, port, folder):
+    place = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in place.items()}
     cases = pickle.loads((folder / "cases.pickle").read_bytes())
-    store, rank, size = next(rendezvous("env://"))
+    store, *_ = next(rendezvous("env://"))
     outcome = {}
     for name, case in cases.items():
         dataset = data.load(case["spec"].preset.data, folder)
         with joined(PrefixStore(name, store), World(rank, size, case["largest"]), cuda=False) as world:
             outcome[name] = train(case, dataset, world)
     torch.save(outcome, folder / f"{size}-{rank}.pt")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    folder, *sizes = sys.argv[1:]
+    for size in map(int, sizes):
+        port = free_port()
+        ranks = []
+        for rank in range(size):
+            if (child := os.fork()) == 0:
+                be(rank, size, port, Path(folder))
+                os._exit(0)
+            ranks.append(child)
+        statuses = [os.waitpid(rank, 0)[1] for rank in ranks]
+        if any(statuses):
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,8 @@ from lossbench.trainer import Trainer
 IMAGES = DataSpec(name="synthetic-images", validation=0.2, limit=60, normalize="channel", flip=True, crop_padding=1)
 SGD = OptimizerSpec(name="sgd", lr=0.05, momentum=0.9, weight_decay=1e-3, schedule="step(2,0.5)")
 CLOCKED = {f"train/{name}" for name in SPEED}
+
+SIZES = (2, 4)
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-5}
 """Between one process and several after two epochs: sums in single precision are taken in another order."""
@@ -58,31 +59,25 @@ def alone(case, images, state=None) -> Trainer:
     return trainer
 
 
-def environment(rank: int, size: int, port: int) -> dict[str, str]:
-    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return {**os.environ, **{name: str(value) for name, value in place.items()}}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="module", params=[2, 4])
-def together(request, images, tmp_path_factory):
-    """What each rank of two or four gives for every case; `resumed` goes on where one process stood after an epoch."""
+@pytest.fixture(scope="module")
+def trained(images, tmp_path_factory):
+    """Where every rank of two and of four has left what it gives for every case; `resumed` goes on where one process
+    stood after an epoch."""
     folder = tmp_path_factory.mktemp("ranks")
     first = alone(CASES["ce"], images)
     next(first.epochs())
     cases = {**CASES, "normalised": NORMALISED, "resumed": {**CASES["ce"], "state": first.state()}}
     cases = {name: {"largest": None, "state": None, **case} for name, case in cases.items()}
     (folder / "cases.pickle").write_bytes(pickle.dumps(cases))
-    size, port = request.param, free_port()
-    command = [sys.executable, Path(__file__).with_name("ranked.py"), folder]
-    ranks = [subprocess.Popen(command, env=environment(rank, size, port)) for rank in range(size)]
-    assert [rank.wait(120) for rank in ranks] == [0] * size
-    return [torch.load(folder / f"{size}-{rank}.pt") for rank in range(size)]
+    command = [sys.executable, Path(__file__).with_name("ranked.py"), folder, *map(str, SIZES)]
+    subprocess.run(command, check=True, timeout=200)
+    return folder
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def together(request, trained):
+    """What each rank gives for every case."""
+    return [torch.load(trained / f"{request.param}-{rank}.pt") for rank in range(request.param)]
 
 
 def numbers(record) -> dict[str, float]:
@@ -175,6 +170,9 @@ def test_bad_options_are_one_sentence(arguments, complaint, home, monkeypatch, c
     assert len(told.splitlines()) == 1
 
 
+ENDLESS = ("digits-cnn", "-s", "data.limit=64", "-s", "epochs=100000")
+
+
 def cli(*arguments) -> list[str]:
     return [sys.executable, "-m", "lossbench", *map(str, arguments)]
 
@@ -202,7 +200,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_stopped_run_on_two_devices_goes_on_with_one(home):
-    command = cli("run", "digits-cnn", "-s", "epochs=500", "--device", "cpu", "--devices", 2, "--home", home.root)
+    command = cli("run", *ENDLESS, "--device", "cpu", "--devices", 2, "--home", home.root)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     provenance = started(home, process, 2)["provenance"]
     helpers = children(process)
@@ -222,7 +220,7 @@ def test_a_stopped_run_on_two_devices_goes_on_with_one(home):
 
 
 def test_a_lost_process_fails_the_run_and_leaves_none_behind(home):
-    command = cli("run", "digits-cnn", "-s", "epochs=500", "--device", "cpu", "--devices", 2, "--home", home.root)
+    command = cli("run", *ENDLESS, "--device", "cpu", "--devices", 2, "--home", home.root)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started(home, process, 1)
     helpers = children(process)
@@ -237,7 +235,7 @@ def test_a_lost_process_fails_the_run_and_leaves_none_behind(home):
 
 def test_torchrun_starts_one_run(home):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    run = cli("run", "digits-cnn", "-s", "epochs=1", "--device", "cpu", "--home", home.root)[2:]
+    run = cli("run", "digits-cnn", "-s", "data.limit=64", "-s", "epochs=1", "--device", "cpu", "--home", home.root)[2:]
     for _ in range(2):  # the second time there is nothing to train, which the other process must hear too
         done = subprocess.run([*launcher, *run], capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
