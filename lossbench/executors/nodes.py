@@ -24,7 +24,19 @@ from lossbench.events import new_run_id
 from lossbench.executors.work import Group, Settings, train
 from lossbench.home import Home
 
-__all__ = ["Forgot", "News", "Node", "Saved", "Seat", "Told", "driver_folder", "look", "refuse_unlike", "visit"]
+__all__ = [
+    "Answer",
+    "Forgot",
+    "News",
+    "Node",
+    "Saved",
+    "Seat",
+    "Told",
+    "driver_folder",
+    "look",
+    "refuse_unlike",
+    "visit",
+]
 
 FLUSH_SECONDS = 0.2
 """News is told at most this often: a message costs more than an epoch of a small network."""
@@ -70,24 +82,44 @@ class Node:
     clock: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a node said of itself, and when it was asked and heard, in seconds since 1970 by the clock of the driver."""
+
+    node: Node
+    asked: float
+    heard: float
+
+    @property
+    def skew(self) -> float:
+        """Seconds by which the node's clock is ahead at least; negative where it is behind.
+
+        A node that takes long to answer says less about its clock: anything between the two moments may be right.
+        """
+        return max(0.0, self.node.clock - self.heard) + min(0.0, self.node.clock - self.asked)
+
+
 def look() -> Node:
     """This machine."""
     return Node(host=platform.node(), code=_code(), clock=time.time())
 
 
-def refuse_unlike(nodes: Iterable[Node], mine: Node) -> None:
+def refuse_unlike(answers: Iterable[Answer], mine: Node) -> None:
     """Refuse nodes that would compute or order things differently.
 
     Raises:
         UsageError: another version of the code, or a clock that is off; it names every such node.
     """
     faults = []
-    for node in nodes:
-        if node.code != mine.code:
-            faults.append(f"node {node.host} runs {node.code}, this machine {mine.code}; install the same on both")
-        if abs(skew := node.clock - mine.clock) > LARGEST_SKEW_SECONDS:
-            side = "ahead of" if skew > 0 else "behind"
-            faults.append(f"the clock of node {node.host} is {abs(skew):.0f} s {side} this machine's; synchronise them")
+    for answer in answers:
+        host = answer.node.host
+        if answer.node.code != mine.code:
+            faults.append(f"node {host} runs {answer.node.code}, this machine {mine.code}; install the same on both")
+        if abs(answer.skew) > LARGEST_SKEW_SECONDS:
+            side = "ahead of" if answer.skew > 0 else "behind"
+            faults.append(
+                f"the clock of node {host} is {abs(answer.skew):.0f} s {side} this machine's; synchronise them"
+            )
     if faults:
         raise UsageError("\n".join(dict.fromkeys(faults)))
 
@@ -133,7 +165,8 @@ class Seat:
         from lossbench import checkpoint
 
         try:
-            refuse_unlike([replace(look(), clock=driver.clock)], driver)
+            here = look()
+            refuse_unlike([Answer(node=here, asked=here.clock, heard=here.clock)], driver)
             self._home.create()
             for each in checkpoints:
                 checkpoint.place(self._home, each.name, each.content, each.run_ids)

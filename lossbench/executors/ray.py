@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
@@ -36,7 +37,7 @@ from lossbench.claims import claimed
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, Status, from_json, now
 from lossbench.executors import nodes
-from lossbench.executors.nodes import Forgot, News, Saved, Told
+from lossbench.executors.nodes import Answer, Forgot, News, Saved, Told
 from lossbench.executors.work import Group, Settings, Stop, could_not_begin
 from lossbench.journal import Journal
 
@@ -177,23 +178,31 @@ class Ray:
         there = [node["NodeID"] for node in _alive()]
         pinned = [NodeAffinitySchedulingStrategy(each, soft=False) for each in there]
         task = ray.remote(nodes.visit)
-        asked = [task.options(num_cpus=0, scheduling_strategy=each).remote(self._name, known) for each in pinned]
-        visits: list[Any] = []
-        for each in asked:
+        asked = time.time()
+        pending = [task.options(num_cpus=0, scheduling_strategy=each).remote(self._name, known) for each in pinned]
+        answers: list[Answer] = []
+        left: list[Told] = []
+        while pending:
+            ready, pending = ray.wait(pending, timeout=asked + 4 * PATIENCE_SECONDS - time.time())
+            heard = time.time()
+            if not ready:
+                raise LossbenchError(f"{len(pending)} of {len(there)} nodes of the cluster do not answer")
             try:
-                visits.append(ray.get(each, timeout=4 * PATIENCE_SECONDS))
+                node, told = ray.get(ready[0])
             except RayTaskError as error:
-                raise UsageError(f"a node of the cluster cannot run lossbench: {error.cause}") from None
+                raise UsageError(f"a node of the cluster cannot run lossbench: {_first_line(error.cause)}") from None
             except (TaskUnschedulableError, NodeDiedError, WorkerCrashedError):
                 # Gone since it was last heard of; the cluster says so a few seconds late.
                 continue
             except RayError as error:
                 raise LossbenchError(f"a node of the cluster does not answer: {_first_line(error)}") from None
-        if not visits:
+            answers.append(Answer(node=node, asked=asked, heard=heard))
+            left += told
+        if not answers:
             raise LossbenchError("no node of the cluster is left")
-        nodes.refuse_unlike([node for node, _ in visits], nodes.look())
-        for told in [told for _, left in visits for told in left]:
-            mirror.take(told)
+        nodes.refuse_unlike(answers, nodes.look())
+        for each in left:
+            mirror.take(each)
 
     def _hire(self) -> Any:
         threads = self._settings.threads or 1
@@ -319,7 +328,8 @@ def _connect(address: str | None) -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(
-            address=address,
+            # By itself Ray would look for whatever cluster was started last on this machine.
+            address=address or "local",
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             include_dashboard=False if address is None else None,

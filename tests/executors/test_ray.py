@@ -1,6 +1,9 @@
 """A Ray cluster of two node processes: what it computes, and what a lost node leaves undone."""
 
 import os
+import platform
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import lossbench
 from lossbench.errors import UsageError
 from lossbench.events import EpochDone, RunEnded, RunStarted
 from lossbench.executors import Settings
-from lossbench.executors.nodes import look, refuse_unlike
+from lossbench.executors.nodes import Answer, look, refuse_unlike
 from lossbench.home import Home
 from lossbench.journal import journals, read
 from tests.executors.test_contract import NOWHERE, by_run, cell, endless, executor_of, group, journalled, never, values
@@ -25,7 +29,9 @@ def cluster():
     """A head without processors and one node that can train; tests add the node they lose."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    # A lost node is missed within three seconds, not fifteen.
+    head = {"num_cpus": 0, "include_dashboard": False, "_system_config": {"health_check_period_ms": 500}}
+    made = Cluster(initialize_head=True, head_node_args=head)
     made.add_node(num_cpus=1)
     yield made
     made.shutdown()
@@ -120,12 +126,42 @@ def test_what_a_cluster_cannot_do_is_one_sentence(cluster, home):
         Ray(replace(settings, keep="all"))
 
 
-def test_nodes_of_other_code_or_with_another_time_are_named():
-    mine = look()
-    refuse_unlike([replace(mine, host="a", clock=mine.clock + 2)], mine)
-    nodes = [replace(mine, host="b", code="lossbench 0.0.1"), replace(mine, host="c", clock=mine.clock - 60)]
-    with pytest.raises(UsageError) as refused:
-        refuse_unlike(nodes, mine)
-    first, second = str(refused.value).splitlines()
-    assert "node b runs lossbench 0.0.1" in first
-    assert "node c is 60 s behind" in second
+def test_a_node_of_other_code_and_with_another_time_is_refused_by_name(cluster, home, tmp_path):
+    package = Path(lossbench.__file__).parent
+    shutil.copytree(package, tmp_path / "lossbench", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "lossbench" / "trainer.py").open("a") as file:
+        file.write("# one more line\n")
+    # Python imports this file before anything else.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\nright = time.time\ntime.time = lambda: right() - 3600\n", encoding="utf-8"
+    )
+    unlike = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path)})
+    sweep = [sys.executable, "-P", "-m", "lossbench", "sweep", "digits-cnn", "-n", "1", "--home", str(home.root)]
+    try:
+        engine = ["--engine", "ray", "--address", cluster.address, "--threads", "1"]
+        refused = subprocess.run([*sweep, *engine], capture_output=True, text=True, timeout=100, cwd=home.root)
+    finally:
+        cluster.remove_node(unlike)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    code, clock = refused.stderr.splitlines()
+    name, there, here = re.fullmatch(
+        r"lossbench: node (\S+) runs (.*), this machine (.*); install the same on both", code
+    ).groups()
+    assert name == platform.node()
+    assert here == look().code != there
+    assert re.fullmatch(rf"the clock of node {name} is 3[56]\d\d s behind this machine's; .*", clock)
+    assert journalled(home) == []
+
+
+@pytest.mark.parametrize(
+    ("clock", "skew"), [(100.0, 0.0), (130.0, 0.0), (99.0, -1.0), (140.0, 10.0), (141.0, 11.0), (40.0, -60.0)]
+)
+def test_a_slow_answer_is_no_wrong_clock(clock, skew):
+    answer = Answer(node=replace(look(), clock=clock), asked=100.0, heard=130.0)
+    assert answer.skew == skew
+    if abs(skew) <= 10:
+        refuse_unlike([answer], look())
+    else:
+        with pytest.raises(UsageError, match=f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine"):
+            refuse_unlike([answer], look())
