@@ -15,7 +15,15 @@ SEEDS = 10
 
 
 def fill(
-    home: Home, runs: int, epochs: int, losses: Sequence[str], constants: Sequence[str] = (), rows: int = 0
+    home: Home,
+    runs: int,
+    epochs: int,
+    losses: Sequence[str],
+    constants: Sequence[str] = (),
+    rows: int = 0,
+    *,
+    noise: Sequence[str] = (),
+    first: int = 0,
 ) -> None:
     """Write the journal of that many runs: 10 seeds of every loss, as many presets as it takes.
 
@@ -24,11 +32,13 @@ def fill(
     Args:
         constants: further metrics, 1.0 in every epoch.
         rows: test rows whose predictions each run keeps.
+        noise: further metrics, random in all their bits.
+        first: number of the first run, where earlier ones are in the home already.
     """
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(first)
     home.create()
     with Journal(home) as journal:
-        for number in range(runs):
+        for number in range(first, first + runs):
             cell, seed = divmod(number, SEEDS)
             block, loss = divmod(cell, len(losses))
             preset = Preset(
@@ -45,9 +55,11 @@ def fill(
             provenance = {"lossbench": "0", "torch": "0", "device": "cpu"}
             journal.append(RunStarted(**common, **start, provenance=provenance))
             curve = 0.7 - 0.5 * np.exp(-np.arange(epochs) / 20) + 0.003 * random.standard_normal(epochs) + 0.001 * loss
+            drawn = random.random((epochs, len(noise))).tolist()
             for epoch, value in enumerate(curve.tolist(), start=1):
                 mirrored = {"test/nll": 1 - value, "train/objective": 1 - value}
-                values = {**dict.fromkeys(constants, 1.0), "test/top1_acc": value, **mirrored}
+                further = {**dict.fromkeys(constants, 1.0), **dict(zip(noise, drawn[epoch - 1], strict=True))}
+                values = {**further, "test/top1_acc": value, **mirrored}
                 journal.append(EpochDone(**common, metrics=EpochMetrics(epoch=epoch, values=values)))
             if rows:
                 p = random.random(rows).tolist()
