@@ -24,7 +24,7 @@ def test_an_element_that_is_preempted_goes_on_where_it_stopped(home, tmp_path):
 
     here = submitit.LocalExecutor(tmp_path / "logs")
     here.update_parameters(timeout_min=5)
-    small = ["digits-cnn", "-s", "data.limit=64", "-s", "epochs=300", "--threads", "1"]
+    small = ["digits-cnn", "-s", "data.limit=64", "-s", "epochs=100", "--threads", "1"]
     words = [sys.executable, "-m", "lossbench", "run", *small, "--home", str(home.root)]
     job = here.submit(Element(words, tmp_path))
     deadline = time.monotonic() + 60
