@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,7 +83,10 @@ def estimate(preset: Preset) -> Costs:
         network = models.build(dataclasses.replace(preset.model, pretrained=""), shape, classes, seed=0)
         batch = torch.ones(2, shape[0], dtype=torch.int64) if source.kind == "tokens" else torch.empty(2, *shape)
         kept: dict[int, torch.UntypedStorage] = {}
-        with FlopCounterMode(display=False) as counter, saved_tensors_hooks(partial(_noted, kept), lambda each: each):
+        counting = FlopCounterMode(
+            display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_back}
+        )
+        with counting as counter, saved_tensors_hooks(partial(_noted, kept), lambda each: each):
             network(batch).sum().backward()
     rows = _training_rows(preset, source)
     weights = sum(weight.numel() for weight in network.parameters())
@@ -95,6 +99,29 @@ def estimate(preset: Preset) -> Costs:
         data_bytes=source.file_bytes or _row_bytes(source, shape) * source.rows,
         memory_bytes=_memory(preset, source, weights, activation_bytes, _row_bytes(source, shape)),
     )
+
+
+def _convolution_back(
+    grad_out: Sequence[int],
+    inputs: Sequence[int],
+    weight: Sequence[int],
+    bias: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
+    output_mask: Sequence[bool],
+    *,
+    out_shape: object,
+) -> int:
+    """Operations of a convolution's way back, from shapes: those of the way there for each of its two gradients.
+
+    PyTorch's own count takes every channel of a grouped convolution to meet every other one.
+    """
+    places = inputs if transposed else grad_out
+    return 2 * sum(output_mask[:2]) * math.prod(weight) * places[0] * math.prod(places[2:])
 
 
 def _noted(kept: dict[int, torch.UntypedStorage], saved: Tensor) -> Tensor:

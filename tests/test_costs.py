@@ -21,6 +21,8 @@ def test_a_linear_layer_costs_two_operations_a_weight_forward_and_twice_that_bac
     [
         ("cifar100-resnet18", 11_220_132, 0.56e9),  # weiaicunzai/pytorch-cifar100
         ("cifar100-resnet20-mixing", 275_572, 0.041e9),  # arXiv 1512.03385's ResNet-20, as usually counted
+        ("imagenet-resnext50-mixing", 25_028_904, 4.23e9),  # torchvision's model page, as the next one: groups
+        ("imagenet-shufflenet-v2-mixing", 2_278_604, 0.145e9),
         ("womens-clothing-lstm1", 520_655, 70 * 4 * 50 * 100),  # steps, gates, cells, inputs and states
     ],
 )
