@@ -35,6 +35,7 @@ from lossbench.trainer import Trainer
 PRESETS = ("cifar100-resnet18", "cifar100-resnet20-mixing")
 NUMERICS = {
     "fp32": ("precision=fp32", "channels_last=true"),
+    "fp32 compiled": ("precision=fp32", "channels_last=true", "compile=on"),
     "bf16": ("precision=bf16", "channels_last=true"),
     "bf16 compiled": ("precision=bf16", "channels_last=true", "compile=on"),
 }

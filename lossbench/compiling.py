@@ -31,11 +31,15 @@ def compiled(model: nn.Module, example: Tensor, autocast: Callable[[], Any]) -> 
     Returns:
         The compiled pass, or None and in one line why there is none. Weights and buffers are left as they were.
     """
+    # A graph is captured in the second pass, after one that warms up; the third is the first of those to come.
+    passes = 3 if example.is_cuda else 1
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    made: Pass = torch.compile(model, mode="reduce-overhead" if example.device.type == "cuda" else "default")
+    made: Pass = torch.compile(model, mode="reduce-overhead" if example.is_cuda else "default")
     try:
-        with torch.random.fork_rng([example.device] if example.device.type == "cuda" else []), autocast():
-            made(example).float().sum().backward()  # type: ignore[no-untyped-call]
+        with torch.random.fork_rng([example.device] if example.is_cuda else []), autocast():
+            for _ in range(passes):
+                made(example).float().sum().backward()  # type: ignore[no-untyped-call]
+                model.zero_grad()
     # A compiler is a large program of other people's, and whatever goes wrong in it, training can go on without.
     except Exception as error:
         return None, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,7 +1,9 @@
 """The cores of this machine, shared among the processes that train on them.
 
-Every training process shows a file in one folder per user, locked for as long as it lives, and confines itself to its
-part of the cores; when a process comes or goes, the others move. The number of threads stays what it was, because sums
+Every training process shows a file in one folder per user, locked for as long as it lives. Where there is a core for
+every thread, each confines itself to its part of the cores, and when a process comes or goes, the others move. Where
+there is not, they take turns of a tenth of a second on all cores, changing between two batches: threads that wait for
+fellows on the same core would lose most of the work. The number of threads stays what it was, because sums
 round as they are divided among threads: a run's numbers never depend on who trained beside it, only its speed does.
 """
 
@@ -11,14 +13,21 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["part", "patiently", "sharing"]
+__all__ = ["Claim", "crowded", "part", "patiently", "sharing"]
 
 LOOK_SECONDS = 1.0
 """How long a process that came or went may go unnoticed."""
+
+TURN_SECONDS = 0.1
+"""How long a process computes before it lets the next one."""
+
+PAUSE_SECONDS = 0.001
+"""How often a process that waits for its turn asks for it."""
 
 SPINS = "10000"
 """How often a thread that waits for its fellows looks before it sleeps, about 0.2 ms. OpenMP's own choice is some
@@ -31,42 +40,106 @@ def patiently() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a process computes with: the cores it may use, and its threads."""
+
+    cores: tuple[int, ...]
+    threads: int
+
+
 @contextmanager
-def sharing() -> Iterator[Callable[[], None]]:
-    """Within the block this process computes on its part of the cores.
+def sharing(threads: int) -> Iterator[Callable[[], None]]:
+    """Within the block this process computes with so many threads on its part of the cores, or on all in its turn.
 
     Yields:
-        A function to be called now and then: it looks, at most once a second, who else trains here, and moves this
-        process. Where the system knows no affinity, or no folder can be had, it does nothing.
+        A function to be called between batches: it looks, at most once a second, who else trains here, moves this
+        process, and where they take turns, waits for the next. Where the system knows no affinity, or no folder can be
+        had, it does nothing.
     """
     folder = _folder() if hasattr(os, "sched_setaffinity") else None
-    mine = sorted(os.sched_getaffinity(0)) if folder else []
+    mine = Claim(tuple(sorted(os.sched_getaffinity(0))) if folder else (), threads)
     claim = _claim(folder, mine) if folder else None
     if folder is None or claim is None:
         yield lambda: None
         return
-    seen = mine
+    seen, crowd = mine.cores, False
     look_at = 0.0
+    turn = _Turn(folder / "turn")
 
-    def look() -> None:
-        nonlocal seen, look_at
+    def see() -> None:
+        nonlocal seen, crowd, look_at
         if time.monotonic() < look_at:
             return
         look_at = time.monotonic() + LOOK_SECONDS
-        found = part(mine, str(os.getpid()), _others(folder))
+        others = _others(folder)
+        crowd = crowded(mine, others.values())
+        place = tuple(part(mine.cores, str(os.getpid()), {name: other.cores for name, other in others.items()}))
+        found = mine.cores if crowd or len(place) < threads else place
         if found != seen:
             _move(found)
             seen = found
 
+    def look() -> None:
+        see()
+        if crowd and turn.over:
+            turn.leave()
+            # Whoever waits finds it free before this process asks again.
+            time.sleep(PAUSE_SECONDS)
+            while crowd and not turn.taken():
+                time.sleep(PAUSE_SECONDS)
+                see()
+        if not crowd:
+            turn.leave()
+
     try:
-        look()
+        see()
         yield look
     finally:
         with contextlib.suppress(OSError):
             (folder / str(os.getpid())).unlink()
         os.close(claim)
-        if seen != mine:
-            _move(mine)
+        turn.close()
+        if seen != mine.cores:
+            _move(mine.cores)
+
+
+def crowded(mine: Claim, others: Iterable[Claim]) -> bool:
+    """Whether processes on these cores have more threads than there are cores, and some have several.
+
+    Then threads would wait for fellows that are not running; single ones wait for nobody.
+    """
+    rivals = [other for other in others if set(other.cores) & set(mine.cores)]
+    threads = [mine.threads, *(other.threads for other in rivals)]
+    return bool(rivals) and sum(threads) > len(mine.cores) and max(threads) > 1
+
+
+class _Turn:
+    """The right to compute for a while, which one process has at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._until = 0.0
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def taken(self) -> bool:
+        """Take it if nobody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        self._until = time.monotonic() + TURN_SECONDS
+        return True
+
+    def leave(self) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._until = 0.0
+
+    def close(self) -> None:
+        os.close(self._file)
 
 
 def part(mine: Sequence[int], name: str, others: dict[str, Sequence[int]]) -> list[int]:
@@ -93,12 +166,12 @@ def _folder() -> Path | None:
         return None
 
 
-def _claim(folder: Path, cores: Sequence[int]) -> int | None:
+def _claim(folder: Path, mine: Claim) -> int | None:
     """Show that this process computes; the descriptor holds the lock until it is closed or the process ends."""
     try:
         file, made = tempfile.mkstemp(prefix=".", dir=folder)
         fcntl.flock(file, fcntl.LOCK_EX)
-        os.write(file, json.dumps(cores).encode())
+        os.write(file, json.dumps(asdict(mine)).encode())
         # Only now can it be seen, locked and whole.
         Path(made).rename(folder / str(os.getpid()))
     except OSError:
@@ -106,17 +179,20 @@ def _claim(folder: Path, cores: Sequence[int]) -> int | None:
     return file
 
 
-def _others(folder: Path) -> dict[str, Sequence[int]]:
-    """The cores each other living process may use, by its number; what dead ones left is cleared away."""
-    found: dict[str, Sequence[int]] = {}
+def _others(folder: Path) -> dict[str, Claim]:
+    """What each other process at work claims, by its number; what dead ones left is cleared away."""
+    found: dict[str, Claim] = {}
     for path in folder.iterdir():
         if path.name == str(os.getpid()) or not path.name.isdecimal():
             continue
-        with contextlib.suppress(OSError, ValueError), path.open("rb") as file:
+        with contextlib.suppress(OSError, ValueError, TypeError), path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                found[path.name] = json.load(file)
+                claim = Claim(**json.load(file))
+                # One that is stopped, by Ctrl-Z or a debugger, holds nobody up.
+                if Path(f"/proc/{path.name}/stat").read_text().rpartition(")")[2].split()[0] not in ("T", "t"):
+                    found[path.name] = claim
             else:
                 path.unlink()
     return found

@@ -23,10 +23,13 @@ __all__ = [
     "peak_mib",
     "pick",
     "product_rate",
+    "rounds_to_tf32",
     "wait",
 ]
 
 MIB = 2**20
+
+CPUINFO = Path("/proc/cpuinfo")
 
 T = TypeVar("T")
 
@@ -97,10 +100,15 @@ def check_precision(name: str, device: torch.device) -> None:
     if device.type == "cuda":
         lacking = not torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        flags = _cpu_flags()
+        flags = set(_told_of_cpu("flags", "Features").split())
         lacking = bool(flags) and not flags & {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
     if lacking:
         raise UsageError(f"precision=bf16: {name_of(device)} has no instructions for it; use precision=fp32")
+
+
+def rounds_to_tf32(device: torch.device) -> bool:
+    """Whether convolutions in float32 keep ten bits of mantissa only, as PyTorch has it on GPUs by default."""
+    return device.type == "cuda" and torch.backends.cudnn.allow_tf32
 
 
 def product_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -117,26 +125,20 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def _cpu_flags() -> set[str]:
-    """What the CPU can do, in the kernel's words; nothing where it does not tell."""
+def _told_of_cpu(*names: str) -> str:
+    """What the kernel says of the first CPU under one of these names; nothing where it does not tell."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPUINFO.read_text().splitlines()
     except OSError:
-        return set()
-    named = (line.partition(":") for line in lines if line.startswith(("flags", "Features")))
-    return set(next((words.split() for _, _, words in named), []))
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
 
 
 def name_of(device: torch.device) -> str:
     """What its maker calls it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        described = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        described = []
-    models = (line.partition(":")[2].strip() for line in described if line.startswith("model name"))
-    return next(models, platform.machine())
+    return _told_of_cpu("model name") or platform.machine()
 
 
 def wait(device: torch.device) -> None:

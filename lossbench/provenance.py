@@ -32,6 +32,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "device_name": devices.name_of(device),
         "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "threads": torch.get_num_threads(),
+        "tf32": devices.rounds_to_tf32(device),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "command": sys.argv,
         "cwd": str(Path.cwd()),

@@ -31,7 +31,7 @@ from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Trainer"]
 
-EVALUATION_BATCH = {"cpu": 64, "cuda": 2000}
+EVALUATED_AT_ONCE = {"cpu": 64, "cuda": 2000}
 """Rows per evaluation batch: few enough for the caches of a processor, many enough to fill a GPU."""
 
 NARROWEST = 16
@@ -251,14 +251,14 @@ class Trainer:
                     logits = self._forward(self._trained(inputs), inputs)
                 with self._watch.phase("loss"):
                     losses = step(logits, target)
-                with self._watch.phase("backward"):
                     mean = losses.mean() if len(target) == rows else losses.sum() / rows
+                    objective = objective + losses.detach().sum(dtype=torch.float64)
+                    if number == 0:
+                        seen = logits.detach().float()
+                        nll = nll - seen.log_softmax(-1).gather(1, target.unsqueeze(1)).sum(dtype=torch.float64)
+                        hits = hits + (seen.argmax(1) == target).sum(dtype=torch.float64)
+                with self._watch.phase("backward"):
                     mean.backward()  # type: ignore[no-untyped-call]
-                objective = objective + losses.detach().sum(dtype=torch.float64)
-                if number == 0:
-                    seen = logits.detach().float()
-                    nll = nll - seen.log_softmax(-1).gather(1, target.unsqueeze(1)).sum(dtype=torch.float64)
-                    hits = hits + (seen.argmax(1) == target).sum(dtype=torch.float64)
             with self._watch.phase("optimiser"):
                 gradients = [weight.grad for weight in self._weights if weight.grad is not None]
                 learned = [knob.grad for knob in self.objective.parameters() if knob.grad is not None]
@@ -297,7 +297,7 @@ class Trainer:
             split,
             self.spec.preset.data,
             device=self.device,
-            batch_size=EVALUATION_BATCH[self.device.type],
+            batch_size=EVALUATED_AT_ONCE[self.device.type],
             part=world.part(rows),
         )
         mine = [self._forward(network, inputs).float() for inputs, _ in batches]

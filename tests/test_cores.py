@@ -15,7 +15,7 @@ TRAINS = """
 import os, sys
 from lossbench import cores
 cores.LOOK_SECONDS = 0
-with cores.sharing() as look:
+with cores.sharing(1) as look:
     for _ in sys.stdin:
         look()
         print(*sorted(os.sched_getaffinity(0)), flush=True)
@@ -105,7 +105,7 @@ def test_every_thread_moves_and_moves_back(another: Callable[[], "subprocess.Pop
     cores_of(beside)
     worker = threading.Thread(target=elsewhere)
     worker.start()
-    with cores.sharing():
+    with cores.sharing(1):
         mine = os.sched_getaffinity(0)
         leave.set()
         worker.join()
@@ -114,10 +114,63 @@ def test_every_thread_moves_and_moves_back(another: Callable[[], "subprocess.Pop
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.parametrize(
+    ("threads", "others", "expected"),
+    [
+        (2, [], False),
+        (2, [cores.Claim((0, 1), 2)], True),
+        (1, [cores.Claim((0, 1), 2)], True),
+        (1, [cores.Claim((0, 1), 1)], False),
+        (1, [cores.Claim((0, 1), 1)] * 5, False),
+        (2, [cores.Claim((2, 3), 2)], False),
+    ],
+)
+def test_processes_take_turns_where_threads_would_wait_for_fellows_without_a_core(
+    threads: int, others: list[cores.Claim], expected: bool
+) -> None:
+    assert cores.crowded(cores.Claim((0, 1), threads), others) is expected
+
+
+TAKES_TURNS = """
+import os, sys, time
+from lossbench import cores
+cores.LOOK_SECONDS = cores.TURN_SECONDS = 0.01
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
+with cores.sharing(len(os.sched_getaffinity(0)) + 1) as look:
+    print(flush=True)
+    sys.stdin.readline()
+    for _ in range(100):
+        look()
+        os.write(log, b"+")
+        time.sleep(0.002)
+        os.write(log, b"-")
+"""
+
+
+def test_processes_with_more_threads_than_cores_compute_one_after_the_other(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    command = [sys.executable, "-c", TAKES_TURNS, str(log)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    for process in both:
+        process.communicate()
+        assert process.returncode == 0
+    # Never both at once, but for the moment before the first has seen the second.
+    assert log.read_text().count("++") <= 1
+    assert log.read_text().count("+") == 200
+
+
 def test_without_a_place_to_meet_nothing_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
     before = os.sched_getaffinity(0)
-    with cores.sharing() as look:
+    with cores.sharing(1) as look:
         look()
         assert os.sched_getaffinity(0) == before
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """What `run --profile` says of the time a run took."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -27,12 +28,15 @@ def profiled(preset: "Preset", how: "How") -> Iterator["Stopwatch"]:
 
     device = devices.pick(how.device)
     watch = Stopwatch(wait=partial(devices.wait, device))
+    began = time.perf_counter()
     try:
         yield watch
     finally:
         if watch.epochs:
-            total = sum(watch.seconds.values())
-            for phase, seconds in sorted(watch.seconds.items(), key=lambda each: -each[1]):
+            total = time.perf_counter() - began
+            # Reading the data, building the network, and what the store does after the last epoch are elsewhere.
+            spent = {**watch.seconds, "elsewhere": total - sum(watch.seconds.values())}
+            for phase, seconds in sorted(spent.items(), key=lambda each: -each[1]):
                 say(f"{phase:12} {seconds:10.3f} s {100 * seconds / total:6.1f} %")
             reached = costs.estimate(preset).flops * watch.epochs / sum(watch.seconds[phase] for phase in COMPUTING)
             dtype = torch.bfloat16 if preset.precision == "bf16" else torch.float32

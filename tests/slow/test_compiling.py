@@ -1,5 +1,7 @@
 """Compiled beside plain training on the real compiler, and what happens when that fails."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -52,14 +54,15 @@ def test_a_run_begun_without_compiling_goes_on_without(tmp_path) -> None:
     assert not trainer.compiled
 
 
-def test_what_cannot_be_compiled_trains_plainly_from_the_same_weights() -> None:
-    class Unruly(torch.nn.Linear):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if torch.compiler.is_compiling():
-                raise ValueError("no compiler for me")
-            return super().forward(x)
+def test_where_the_compiler_fails_training_goes_on_from_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch._inductor.config as inductor
 
-    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), Unruly(3, 2))
+    monkeypatch.setattr(inductor.cpp, "cxx", ("/bin/false",))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     made, why = compiling.compiled(model, torch.randn(4, 3), torch.enable_grad)
     assert made is None
