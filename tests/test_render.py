@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from lossbench import render
 from lossbench.measures import MEASURES
-from lossbench.render import Column, Document, Line, Section, Table
+from lossbench.render import Column, Document, Line, Section, Table, formats
 from lossbench.render.cells import shown
 
 COLUMNS = (
@@ -67,8 +67,29 @@ def test_values_are_shown_with_the_precision_and_signs_of_their_kind() -> None:
     assert CELLS[2][4:7] == ["-0.40", "nan", "<0.0001"]
 
 
+def cells_of(text: str, format: str) -> list[list[str]]:
+    """The header and the rows of a Markdown or LaTeX table, as they were before they were escaped."""
+    if format == "md":
+        rows = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+        return [[re.sub(r"\\([\\|*_`<])", r"\1", cell) for cell in row] for row in (rows[0], *rows[2:])]
+    words = {"less": "<", "bar": "|"}
+    rows = [line.removesuffix(r" \\").split(" & ") for line in text.splitlines() if " & " in line]
+    return [[re.sub(r"\\text(less|bar)\{\}|\\", lambda m: words.get(m[1], ""), cell) for cell in row] for row in rows]
+
+
+def test_digits_round_for_people() -> None:
+    for format, drawn in (("md", formats.markdown_table(TABLE, 1)), ("latex", formats.latex_table(TABLE, 1))):
+        header, *rows = cells_of(drawn, format)
+        assert header == [column.header for column in VISIBLE]
+        rounded = {column.header for column in VISIBLE if column.kind in ("number", "percent")}
+        for row, people in zip(rows, CELLS, strict=True):
+            for name, cell, before in zip(header, row, people, strict=True):
+                number = re.fullmatch(r"[+-]?\d+\.(\d+)", cell)
+                assert len(number[1]) == 1 if name in rounded and number else cell == before
+
+
 def test_the_formats_agree_cell_for_cell() -> None:
-    """json, jsonl and csv hold one set of raw values; the forms for people hold those values as people read them."""
+    """All but the table for screens hold one set of raw values, and the version of its keys."""
     keys = [column.key for column in COLUMNS]
     records = json.loads(draw(TABLE, "json"))["rows"]
     assert [json.loads(line) for line in draw(TABLE, "jsonl").splitlines()] == records
@@ -79,16 +100,10 @@ def test_the_formats_agree_cell_for_cell() -> None:
     assert records[0]["started"] == "2026-11-21T05:51:53Z"
     assert records[2]["nll"] is None
 
+    for format in ("md", "latex"):
+        assert cells_of(draw(TABLE, format), format) == table
+        assert "schema_version: 1" in draw(TABLE, format)
     header = [column.header for column in VISIBLE]
-    markdown = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in draw(TABLE, "md").splitlines()[2:]]
-    unescape = re.compile(r"\\([\\|*_`<])")
-    assert [[unescape.sub(r"\1", cell) for cell in row] for row in (markdown[0], *markdown[2:])] == [header, *CELLS]
-    latex = [line.removesuffix(r" \\").split(" & ") for line in draw(TABLE, "latex").splitlines() if " & " in line]
-    plain = [
-        [re.sub(r"\\text(less|bar)\{\}|\\", lambda m: {"less": "<", "bar": "|"}.get(m[1], ""), c) for c in row]
-        for row in latex
-    ]
-    assert plain == [header, *CELLS]
     lines = draw(SHORT, "table").splitlines()
     assert [re.split(r" {2,}", line.strip()) for line in lines] == [header, *CELLS[:2]]
 

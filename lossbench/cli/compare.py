@@ -10,6 +10,7 @@ from lossbench.cli.asking import Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
+from lossbench.errors import UsageError
 
 
 @app.command("compare")
@@ -52,6 +53,17 @@ def compare(
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print each number's formula and source.")] = False,
     format: FormatOption = "table",
+    digits: Annotated[
+        int | None,
+        typer.Option(
+            "--digits",
+            min=0,
+            max=15,
+            metavar="N",
+            help="With --format md or latex: round to N decimals, with titles and units, to be pasted into a paper.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Say which losses beat the baseline, by how much, how sure.
 
@@ -74,6 +86,8 @@ def compare(
     from lossbench.compare.testset import row_by_row
     from lossbench.render.comparison import comparison_document
 
+    if digits is not None and format not in ("md", "latex"):
+        raise UsageError(f"--digits rounds what --format md and latex print, not {format}; leave it out")
     with reading(chosen.home) as store:
         baseline, *losses = spelled(store, [judged.baseline, *(chosen.losses or ())])
         wanted = asked(store, chosen.presets or (), losses, tuned or ())
@@ -93,7 +107,7 @@ def compare(
         rows = row_by_row(store, found) if new_test_set else ()
     screen = terminal.screen()
     document = comparison_document(found, rows, explain=explain)
-    terminal.emit(render.document(document, format, width=screen.width, color=screen.color))
+    terminal.emit(render.document(document, format, width=screen.width, color=screen.color, digits=digits))
     remember(chosen.home, found)
     if claim:
         raise typer.Exit(check(found, claim))

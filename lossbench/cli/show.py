@@ -48,7 +48,7 @@ def show_run(
     ]
     if diff:
         found += [("diff", name, value) for name, value in _departures(detail)]
-    show(_table(detail, found, exact=format in ("json", "jsonl", "csv")), format)
+    show(_table(detail, found, exact=format != "table"), format)
 
 
 def _departures(detail: "RunDetail") -> list[tuple[str, str]]:

@@ -42,8 +42,8 @@ def table(value: Table, format: Format, *, width: int | None, color: bool) -> st
             return formats.latex_table(value)
 
 
-def document(value: Document, format: Format, *, width: int | None, color: bool) -> str:
-    """A report as text; jsonl and csv hold its `records` alone."""
+def document(value: Document, format: Format, *, width: int | None, color: bool, digits: int | None = None) -> str:
+    """A report as text; jsonl and csv hold its `records` alone, md and latex full precision unless given `digits`."""
     match format:
         case "table":
             return screen.screen_document(value, width=width, color=color)
@@ -52,6 +52,6 @@ def document(value: Document, format: Format, *, width: int | None, color: bool)
         case "jsonl" | "csv":
             return table(formats.versioned(value.records), format, width=width, color=color)
         case "md":
-            return formats.document_markdown(value)
+            return formats.document_markdown(value, digits)
         case "latex":
-            return formats.document_latex(value)
+            return formats.document_latex(value, digits)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lossbench.render.cells import machine, shown
-from lossbench.render.values import Column, Document, Item, Line, Table
+from lossbench.render.values import Column, Document, Item, Line, Section, Table
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -26,6 +26,8 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 """Raised when a key of the JSON forms is renamed, removed or comes to mean something else."""
+
+_ROUNDED = ("number", "percent")
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -64,24 +66,26 @@ def csv_table(table: Table) -> str:
     return file.getvalue()
 
 
-def markdown_table(table: Table) -> str:
-    columns, cells = visible(table)
-    head = [_markdown(column.header) for column in columns]
+def markdown_table(table: Table, digits: int | None = None) -> str:
+    """The values in full under the keys of their columns; rounded for people under their titles with `digits`."""
+    columns, header, cells = _cells(table, digits)
     rule = ["---:" if column.numeric else ":---" for column in columns]
-    body = [[_markdown(cell) for cell in row] for row in cells]
-    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *body)]
-    return "\n".join(([f"**{_markdown(table.title)}**", ""] if table.title else []) + lines) + "\n"
+    lines = [f"| {' | '.join(map(_markdown, row))} |" for row in (header, *cells)]
+    lines.insert(1, f"| {' | '.join(rule)} |")
+    name = _name(table, digits)
+    title = [f"**{_markdown(name)}**", ""] if name else []
+    return "\n".join([*title, *lines, "", f"<!-- schema_version: {SCHEMA_VERSION} -->"]) + "\n"
 
 
-def latex_table(table: Table) -> str:
-    """A `tabular` for the booktabs package."""
-    columns, cells = visible(table)
+def latex_table(table: Table, digits: int | None = None) -> str:
+    """A `tabular` for the booktabs package; values as in Markdown."""
+    columns, header, cells = _cells(table, digits)
     spec = "".join("r" if column.numeric else "l" for column in columns)
-    lines = [f"% {table.title}"] if table.title else []
+    lines = [f"% schema_version: {SCHEMA_VERSION}", f"% {_name(table, digits)}"]
     lines += [
         rf"\begin{{tabular}}{{{spec}}}",
         r"\toprule",
-        _latex_row(column.header for column in columns),
+        _latex_row(header),
         r"\midrule",
     ]
     lines += [_latex_row(row) for row in cells]
@@ -112,22 +116,46 @@ def document_json(document: Document) -> str:
     )
 
 
-def document_markdown(document: Document) -> str:
+def document_markdown(document: Document, digits: int | None = None) -> str:
+    """Every section, and without `digits` the records in full after them."""
     parts = [f"# {_markdown(document.title)}\n"]
-    for section in document.sections:
+    for section in _sections(document, digits):
         parts.append(f"## {_markdown(section.heading)}\n")
         for item in section.body:
-            parts.append(markdown_table(item) if isinstance(item, Table) else f"{_markdown(_text(item) or '')}\n")
+            parts.append(
+                markdown_table(item, digits) if isinstance(item, Table) else f"{_markdown(_text(item) or '')}\n"
+            )
     return "\n".join(parts)
 
 
-def document_latex(document: Document) -> str:
+def document_latex(document: Document, digits: int | None = None) -> str:
+    """As `document_markdown`."""
     parts = [f"% {document.title}\n"]
-    for section in document.sections:
+    for section in _sections(document, digits):
         parts.append(rf"\paragraph{{{_latex(section.heading)}}}" + "\n")
         for item in section.body:
-            parts.append(latex_table(item) if isinstance(item, Table) else f"{_latex(_text(item) or '')}\n")
+            parts.append(latex_table(item, digits) if isinstance(item, Table) else f"{_latex(_text(item) or '')}\n")
     return "\n".join(parts)
+
+
+def _sections(document: Document, digits: int | None) -> tuple[Section, ...]:
+    records = Section(heading="Records", body=(document.records,))
+    return document.sections if digits is not None else (*document.sections, records)
+
+
+def _name(table: Table, digits: int | None) -> str:
+    # Titles speak of percent and points, which values in full are not in.
+    return table.name if digits is None else table.title
+
+
+def _cells(table: Table, digits: int | None) -> tuple[tuple[Column, ...], list[str], list[list[str]]]:
+    """Columns, headers and cells: what csv holds, or what people read with so many decimals."""
+    if digits is None:
+        cells = [["" if value is None else str(value) for value in map(machine, row)] for row in table.rows]
+        return table.columns, [column.key for column in table.columns], cells
+    rounded = tuple(replace(each, digits=digits) if each.kind in _ROUNDED else each for each in table.columns)
+    columns, cells = visible(replace(table, columns=rounded))
+    return columns, [column.header for column in columns], cells
 
 
 def _records(table: Table) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ class Column:
     anchor: bool = False
     """Names the row, and is repeated when a table too wide for the screen continues below."""
     hidden: bool = False
-    """Only in json, jsonl and csv."""
+    """Not on screens, and not where values are rounded."""
     tones: Mapping[str, Tone] = field(default_factory=dict, hash=False)
     """Colours of particular words."""
 
