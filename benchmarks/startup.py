@@ -1,6 +1,6 @@
 """What does lossbench cost before it does anything?
 
-    python benchmarks/startup.py --rounds 9
+    python benchmarks/startup.py --rounds 9 > benchmarks/startup.txt
 
 Times whole processes, ours and the alternative in turn, and prints medians with the smallest and the largest:
 
