@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from lossbench.compare import Across, Contrast, Panel, Verdict
 from lossbench.measures import Measure
 from lossbench.render.values import Line, Tone
+from lossbench.stats.power import MOST_SEEDS
 
 __all__ = ["across_sentence", "amount", "figure", "question", "verdict_line"]
 
@@ -36,7 +37,8 @@ def question(panel: Panel, baseline: str) -> str:
     status = " (exploratory)" if panel.exploratory else ""
     # The title of a metric made from whole curves says where it was measured.
     asked = panel.measure.title if panel.at == "all" else f"{panel.measure.title} on {panel.split}, {_epochs(panel.at)}"
-    return f"{panel.preset}: {asked}, against {baseline}{status}"
+    turned = "; lower is better, so + means lower" if panel.measure.better == "lower" else ""
+    return f"{panel.preset}: {asked}, against {baseline}{status}{turned}"
 
 
 def _epochs(at: str) -> str:
@@ -78,7 +80,10 @@ def _word(panel: Panel, contrast: Contrast) -> str:
         case Verdict.EQUIVALENT:
             return f"equivalent within {delta}"
         case Verdict.UNDERPOWERED:
-            spread = f"{contrast.seeds_low} to {contrast.seeds_high}"
+            if contrast.seeds_needed == MOST_SEEDS:
+                return f"underpowered, needs {MOST_SEEDS:,} seeds or more to see {delta}"
+            most = f"{MOST_SEEDS:,} or more" if contrast.seeds_high == MOST_SEEDS else contrast.seeds_high
+            spread = f"{contrast.seeds_low} to {most}"
             return f"underpowered, needs about {contrast.seeds_needed} seeds ({spread}) to see {delta}"
         case Verdict.NO_DIFFERENCE if contrast.identical:
             return f"no detectable difference, identical in all {contrast.n} seeds; check that the loss is applied"

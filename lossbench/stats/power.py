@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from lossbench.stats.distributions import noncentral_t_within, normal_quantile, t_quantile
 
-__all__ = ["detectable", "power", "runs_for_superiority", "seeds_needed"]
+__all__ = ["MOST_SEEDS", "detectable", "power", "runs_for_superiority", "seeds_needed"]
 
 MOST_SEEDS = 1_000_000
 """Numbers of seeds beyond this one are not told apart."""

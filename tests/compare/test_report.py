@@ -120,10 +120,16 @@ def test_all_formats_hold_the_same_values(comparison):
 
 
 @pytest.mark.parametrize("format", ["md", "latex"])
-def test_text_formats_show_the_cells_of_the_tables(comparison, format):
-    shown = text(comparison, format, None)
-    for cell in ("+0.30", "0.0725", "0.1250", "0.0625", "0.86", "0.84", "0.26"):
-        assert cell in shown
+def test_text_formats_hold_every_value_in_full_and_rounded_on_demand(comparison, format):
+    document = comparison_document(comparison)
+    rows = list(csv.reader(io.StringIO(text(comparison, "csv", None))))
+    whole = render.document(document, format, width=None, color=False)
+    joint = " | " if format == "md" else " & "
+    escaped = whole.replace("\\", "")
+    assert all(joint.join(row[:-1]) in escaped for row in rows)
+    assert "schema_version: 1" in whole
+    rounded = render.document(document, format, width=None, color=False, digits=2)
+    assert all(cell in rounded for cell in ("+0.30", "0.0725", "0.1250", "0.0625", "0.86", "0.84", "0.26"))
 
 
 def test_every_number_is_explained(comparison):
