@@ -66,10 +66,6 @@ class TrueClass(NamedTuple):
 _LITTLE = 16
 """How many times cross entropy's share the other may be before a difference of the two loses digits that count."""
 
-_MANY_CLASSES = 512
-"""From here on two more passes for the largest class cost less than a second exponential of every class. Decided by the
-classes alone: the number of samples must not change what one of them gets."""
-
 Curve = Callable[..., tuple[Tensor, Number]]
 """A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
 
@@ -115,19 +111,29 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
     Of logits [N, C] these are [N, 1] and [N, C].
     """
     index = target.unsqueeze(dim)
-    if logits.shape[dim] < _MANY_CLASSES:
-        probabilities = logits.log_softmax(dim)
-        log_p = probabilities.gather(dim, index)
-        probabilities.exp_()
-    else:
-        probabilities = logits.softmax(dim)
-        # The logarithm of p_y itself would be -inf once p_y is too small for its type.
-        log_p = logits.gather(dim, index).sub_(logits.amax(dim, keepdim=True))
-        log_p.add_(probabilities.amax(dim, keepdim=True).log_())
+    probabilities = logits.softmax(dim)
+    log_p = _log_p(logits, probabilities, index, dim)
     not_p = probabilities.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
     log_not_p = not_p.log()
     true = TrueClass(logsigmoid(log_p.sub_(log_not_p)), not_p, log_not_p)
     return true, probabilities.scatter_(dim, index, -not_p)
+
+
+def _log_p(logits: Tensor, probabilities: Tensor, index: Tensor, dim: int) -> Tensor:
+    """log p_y, where p_y is too small for its type by way of the largest class.
+
+    That way takes two more passes over the classes, so a processor looks first whether any sample needs it; elsewhere
+    looking would take longer. What a sample gets does not depend on what the others need.
+    """
+    p = probabilities.gather(dim, index)
+    about = torch.finfo(p.dtype)
+    smallest = about.tiny / about.eps  # From here on a number of the type has all its digits.
+    log_p = p.log()
+    looks = p.device.type == "cpu" and p.numel() and not torch.compiler.is_compiling()
+    if looks and float(p.min()) >= smallest:
+        return log_p
+    below_top = logits.gather(dim, index) - logits.amax(dim, keepdim=True)
+    return torch.where(p < smallest, below_top + probabilities.amax(dim, keepdim=True).log(), log_p)
 
 
 class _FixedLoss(torch.autograd.Function):
