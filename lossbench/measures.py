@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from lossbench.errors import unknown
+from lossbench.errors import UsageError, unknown
 
-__all__ = ["MEASURES", "QUANTILES", "SPEED", "Measure", "measure"]
+__all__ = ["MEASURES", "QUANTILES", "SPEED", "Measure", "check", "measure"]
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Percentiles of p_y that are stored, as `py_q05` and so on."""
@@ -26,6 +26,8 @@ class Measure:
     unit: Literal["fraction", "nats", "score", "norm", "factor", "seconds", "per second", "MiB", "count", "knob"]
     better: Literal["higher", "lower", "neither"]
     meaning: str
+    fewest_classes: int = 2
+    """Runs on data with fewer classes do not store it."""
 
     @property
     def sign(self) -> int:
@@ -53,6 +55,7 @@ _ALL = (
         "fraction",
         "lower",
         "share of rows whose true class is not among the 5 largest logits; absent below 6 classes",
+        fewest_classes=6,
     ),
     Measure(
         "macro_recall", "macro recall", "fraction", "higher", "mean over the classes present of the per-class accuracy"
@@ -124,6 +127,16 @@ SPEED = ("samples_per_second", "data_stall", "seconds", "peak_mem_mib")
 
 MEASURES = {each.name: each for each in _ALL}
 """Every metric a run may store, by name. Knob values are stored beside them, under the split `loss`."""
+
+
+def check(name: str, classes: int) -> None:
+    """Refuse a metric that this many classes cannot serve.
+
+    Raises:
+        UsageError: there are too few classes.
+    """
+    if classes < (fewest := MEASURES[name].fewest_classes):
+        raise UsageError(f"metric {name} needs at least {fewest} classes, the data have {classes}")
 
 
 def measure(name: str, stored: Iterable[str] = ()) -> Measure:

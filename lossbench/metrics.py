@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.measures import QUANTILES
+from lossbench.measures import MEASURES, QUANTILES
 
 __all__ = ["evaluate", "predictions"]
 
@@ -57,7 +57,7 @@ def evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         **_quantiles(outcome.p_true),
     }
     values["over"] = values["conf_mean"] - values["top1_acc"]
-    if logits.shape[-1] > TOP:
+    if logits.shape[-1] >= MEASURES["top5_err"].fewest_classes:
         values["top5_err"] = _mean(outcome.rank >= TOP)
     return {name: value.reshape(runs) for name, value in values.items()}
 

@@ -52,14 +52,16 @@ def cells_of(wanted: "Sequence[RunSpec]", again: Again) -> "Callable[[Store], Se
     """A plan for these cells against what the store knows of them.
 
     Raises:
-        UsageError: the epochs or classes of a cell cannot serve its loss.
+        UsageError: the epochs or classes of a cell cannot serve its loss, or the classes its metric.
     """
-    from lossbench import data, objective
+    from lossbench import data, measures, objective
     from lossbench.store import queries
     from lossbench.sweep import plan
 
     for loss, preset in dict.fromkeys((spec.loss, spec.preset) for spec in wanted):
-        objective.check(loss, epochs=preset.epochs, classes=data.classes_of(preset.data))
+        classes = data.classes_of(preset.data)
+        objective.check(loss, epochs=preset.epochs, classes=classes)
+        measures.check(preset.metric.name, classes)
     return lambda store: plan(wanted, queries.cells(store), force=again.force, retry=again.retry is not None)
 
 

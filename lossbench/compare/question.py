@@ -58,7 +58,7 @@ class Asker:
         """The value of each run of the preset that has one, by run id.
 
         Raises:
-            UsageError: the epoch rule reaches beyond the runs.
+            UsageError: the epoch rule reaches beyond the runs, or no data with so few classes have the metric.
             NothingFound: no finished run stored the metric.
         """
         key = (question.measure.name, question.split, question.at)
@@ -71,7 +71,10 @@ class Asker:
             raise UsageError(f"{preset}: {question.at} reaches beyond the {epochs} epochs of the runs")
         if done and not any(row.run_id in mine for row in done):
             stored = sorted({f"{each.split}/{each.name}" for each in queries.metrics(self.store, self.selection)})
-            wanted = f"{question.split}/{(question.derived.base if question.derived else question.measure).name}"
+            asked = question.derived.base if question.derived else question.measure
+            if asked.fewest_classes > 2:
+                raise UsageError(f"{preset}: metric {asked.name} needs at least {asked.fewest_classes} classes")
+            wanted = f"{question.split}/{asked.name}"
             raise NothingFound(f"{preset}: no run stored {wanted} for {question.at}; stored are {', '.join(stored)}")
         return mine
 

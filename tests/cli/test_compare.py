@@ -59,6 +59,7 @@ def test_json_holds_stored_units(bench, lossbench):
     [
         (("compare", "nowhere"), ExitCode.NOTHING_FOUND, "no runs: unknown preset 'nowhere'"),
         (("compare", "--metric", "top1"), ExitCode.USAGE, "did you mean 'top1_acc'"),
+        (("compare", "--metric", "top5_err"), ExitCode.USAGE, "metric top5_err needs at least 6 classes"),
         (("compare", "--baseline", "c"), ExitCode.NOTHING_FOUND, "the baseline has no runs: unknown loss 'c'"),
         (("compare", "--where", "nothing = 1"), ExitCode.USAGE, "--where"),
         (("compare", "--new-test-set"), ExitCode.NOTHING_FOUND, "kept its predictions"),

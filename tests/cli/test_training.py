@@ -57,6 +57,14 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_planned(
     assert json.loads(lossbench("ls", "--format", "json").out)["rows"] == []
 
 
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_a_metric_of_more_classes_than_there_are_is_refused(lossbench: Lossbench, command: str) -> None:
+    ended = lossbench(command, "iris-linear", "-s", "metric.name=top5_err")
+    assert (ended.code, ended.out) == (2, "")
+    assert "metric top5_err needs at least 6 classes, the data have 3" in ended.err
+    assert lossbench(command, "digits-mlp", "-s", "metric.name=top5_err", "--dry-run").code == 0
+
+
 def test_sweep_pairs_seeds_skips_what_is_done_and_says_so_before(lossbench: Lossbench) -> None:
     one = lossbench("run", *SHORT, "--loss", "ce", "--seed", 1)
     command = ("sweep", *SHORT, "--loss", "ce", "--loss", "el", "--seeds", 2)
