@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import FormatOption, app, show
-from lossbench.cli.terminal import emit, screen
+from lossbench.cli.terminal import emit, note, screen
 from lossbench.errors import ExitCode
 
 losses_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
@@ -29,7 +29,7 @@ def losses(context: typer.Context, format: FormatOption = "table") -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from lossbench.losses import catalogue
+    from lossbench.losses import LEFT_OUT, catalogue
     from lossbench.render import Column, Table
 
     rows = tuple(
@@ -52,6 +52,8 @@ def losses(context: typer.Context, format: FormatOption = "table") -> None:
         Column(key="summary", title="summary", hidden=True),
     )
     show(Table(name="losses", columns=columns, rows=rows), format)
+    for name, reason in LEFT_OUT.items():
+        note(f"left out: {name}, {reason}")
 
 
 @losses_app.command("show")

@@ -10,10 +10,11 @@ from lossbench.losses._examine import Finding, Report, describe_weight, examine,
 from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source
 from lossbench.losses._learned import raw_of, softmax_total, values_of
 from lossbench.losses._margin import Curve, TrueClass, at_probability, true_class_and_residual
-from lossbench.losses._registry import Loss, LossFunction, catalogue, get, loss, true_class
+from lossbench.losses._registry import LEFT_OUT, Loss, LossFunction, catalogue, get, loss, true_class
 from lossbench.losses._resolve import build, cautions, find, instance, per_sample, resolve, sources, value_at
 
 __all__ = [
+    "LEFT_OUT",
     "Curve",
     "Finding",
     "Fixed",

@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from lossbench.errors import unknown
+from lossbench.errors import UsageError, unknown
 from lossbench.losses import _margin
 from lossbench.losses._knobs import Number, Source
 from lossbench.losses._margin import Curve
 
-__all__ = ["Loss", "LossFunction", "catalogue", "get", "loss", "register", "true_class"]
+__all__ = ["LEFT_OUT", "Loss", "LossFunction", "catalogue", "get", "loss", "register", "true_class"]
 
 LossFunction = Callable[..., Tensor]
 """`(logits [N, C], target [N], **knobs) -> loss per sample [N]`."""
@@ -80,6 +80,14 @@ class Loss:
         return self.cites[0] if self.cites else "lossbench"
 
 
+LEFT_OUT = {
+    "adafocal": "its gamma follows the calibration of a validation split (Ghosh et al. 2022), so it is no function of "
+    "logits and target; focal takes a scheduled or learned gamma",
+    "gjs": "it needs augmented views of each sample (arXiv 2105.04522), so it is no function of logits and "
+    "target; js is its form without them",
+}
+"""Published losses that do not fit this catalogue, by the name they would have, and why."""
+
 _REGISTRY: dict[str, Loss] = {}
 
 
@@ -137,6 +145,8 @@ def get(name: str) -> Loss:
     for entry in entries.values():
         if name == entry.name or name in entry.aliases:
             return entry
+    if name in LEFT_OUT:
+        raise UsageError(f"{name} is not in the catalogue: {LEFT_OUT[name]}")
     raise unknown("loss", name, [spelling for entry in entries.values() for spelling in (entry.name, *entry.aliases)])
 
 

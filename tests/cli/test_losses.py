@@ -40,6 +40,8 @@ def test_the_list_names_every_loss_with_its_defaults(lossbench):
     assert rows["focal"]["knobs"] == "gamma=2, alpha=1, detach=false"
     assert rows["adaptive"]["aliases"] == "lace, linearly-adaptive"
     assert rows["expectation"]["source"] == "arXiv 2109.05635"
+    assert "left out: adafocal, " in ended.err
+    assert "left out: gjs, " in ended.err
 
 
 def test_show_explains_and_draws_several_losses(lossbench):
@@ -87,6 +89,8 @@ def test_check_prints_a_table(lossbench):
         (("check", "focal:gamma=-1"), "gamma must be at least 0"),
         (("check", "./nowhere.py:f"), "cannot read nowhere.py"),
         (("check", "cot"), "several steps"),
+        (("show", "adafocal"), "follows the calibration of a validation split"),
+        (("show", "gjs"), "needs augmented views"),
         (("show", "ce-el:focus=0.6"), "focus must be at least 0 and at most 0.5"),
     ],
 )
