@@ -47,7 +47,8 @@ Returns:
     Loss per sample [N] of each step. Each step has its own forward pass, optimiser and momentum, so weight decay acts
     twice per batch and batch statistics are updated twice.
 Identities: the second step is 0 with two classes, and has no gradient in the true logit.
-Caveats: twice the work per batch; published figures are the best test error of a session.
+Caveats: twice the work per batch; published figures are the best test error of a session. arXiv 2109.05635 prints the
+    second step without its sign and divisor; minimising that would do the opposite.
 """,
     )
 )

@@ -40,7 +40,8 @@ def min_ent(logits: Tensor, target: Tensor, *, beta1: Number, beta2: Number, bas
         Loss per sample [N].
     Identities: confidence-penalty at beta2 = -beta; only beta / ln(base) matters, so a base is no freedom of its own.
     Caveats: rewards confident mistakes; degenerate for large beta2. Learned weights are ill-posed: the loss falls by
-        shrinking them, so `free` runs away and `square` and `exp` switch the loss off.
+        shrinking them, so `free` runs away and `square` and `exp` switch the loss off. The paper says the bases are
+        learned; its published code has plain numbers for them.
     """
     log_p = log_probabilities(logits)
     return -(beta1 / log(base1)) * pick(log_p, target) + (beta2 / log(base2)) * entropy(log_p)

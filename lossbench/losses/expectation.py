@@ -115,7 +115,8 @@ def ce_el(
         Loss per sample [N].
     Identities: poly1 at epsilon 1 / (1 - 2 focus); sce and mix-ent at matching weights; expectation at focus 0.5.
     Caveats: without normalize the area is 4/3, 1.42, 1.56, 1.83, 2.67 and then 1/3 along focus 0, 0.1 ... 0.5, so a
-        schedule doubles the effective step and then divides it by eight. Strongly over-confident.
+        schedule doubles the effective step and then divides it by eight. Strongly over-confident. The gradient peaks
+        at (1 - alpha / beta) / 2 only for beta > alpha, otherwise at 0.
     """
     alpha, beta = _shares(focus=focus, alpha=alpha, beta=beta, normalize=normalize)
     return true.mixed(alpha, beta)

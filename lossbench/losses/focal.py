@@ -31,7 +31,8 @@ def adaptive(true: TrueClass, *, detach: bool) -> tuple[Tensor, Number]:
         Loss per sample [N], in nats.
     Identities: focal at gamma 1, exactly; asl at gamma_pos 1, epsilon 0. The weight passes cross entropy's at p = 1/e.
     Caveats: not a pure damper: samples with p_y < 1/e weigh up to 13.5 % more than under cross entropy, which is where
-        wrong labels sit. Improper: its probabilities come out under-confident.
+        wrong labels sit. Improper: its probabilities come out under-confident. The symmetric divergence it is derived
+        from is infinite for one-hot labels; jeffreys is its finite form, and another loss.
     """
     log_p, not_p, _ = true
     return not_p * -log_p, not_p if detach else torch.addcmul(not_p, true.p, log_p, value=-1)

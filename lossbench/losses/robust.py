@@ -122,7 +122,8 @@ def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
     Returns:
         Loss per sample [N].
     Identities: ce at a = 0.
-    Caveats: over-confident. "TCE" also abbreviates the Taylor form, here taylor-ce.
+    Caveats: over-confident. "TCE" also abbreviates the Taylor form, here taylor-ce. arXiv 2109.05635 prints 1 / (1 - a)
+        inside the bracket, which only shifts the value, and credits another paper.
     """
     tamed = true.ce.log1p()
     return expm1_over(1 - a, tamed), torch.exp(times(-a, tamed))

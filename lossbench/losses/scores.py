@@ -87,6 +87,7 @@ def mmc(logits: Tensor, target: Tensor, *, C: Number) -> Tensor:  # noqa: N803
         Loss per sample [N].
     Identities: the nearest centre is the largest score.
     Caveats: gradients are about C long, so it wants a smaller learning rate; softmax of these scores means nothing.
+        arXiv 2109.05635 prints the norm without its square.
     """
     classes = logits.shape[-1]
     height = column(C) * (classes / (classes - 1)) ** 0.5
