@@ -78,7 +78,7 @@ def span(seconds: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=158e12, help="assumed operations per second of a GPU")
-    parser.add_argument("--steps", type=int, default=1, help="timed steps of each network; the first is not counted")
+    parser.add_argument("--steps", type=int, default=1, help="steps of each network after the first; the best counts")
     parser.add_argument("--suite", action="append", help="repeatable; all by default")
     asked = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
