@@ -183,7 +183,7 @@ class Ray:
         answers: list[Answer] = []
         left: list[Told] = []
         while pending:
-            ready, pending = ray.wait(pending, timeout=asked + 4 * PATIENCE_SECONDS - time.time())
+            ready, pending = ray.wait(pending, timeout=max(0.0, asked + 4 * PATIENCE_SECONDS - time.time()))
             heard = time.time()
             if not ready:
                 raise LossbenchError(f"{len(pending)} of {len(there)} nodes of the cluster do not answer")

@@ -67,16 +67,28 @@ def until_each_has(home: Home, process: "subprocess.Popen[str]", *, runs: int, e
         time.sleep(0.05)
 
 
-def started(home: Home, environment: dict[str, str], *options: str) -> "subprocess.Popen[str]":
-    """A command in a process group of its own, as a shell starts it."""
-    return subprocess.Popen(
-        command(home, *options),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start():
+    """Start commands in process groups of their own, as a shell does; none outlives the test."""
+    processes = []
+
+    def call(home: Home, environment: dict[str, str], *options: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            command(home, *options),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield call
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def of_kind(home: Home, kind: str) -> list[dict]:
@@ -87,11 +99,11 @@ def epochs_told(home: Home) -> set[tuple[str, int]]:
     return {(body["run_id"], body["epoch"]) for body in of_kind(home, "epoch")}
 
 
-def test_a_sweep_on_ray_outlives_its_driver_and_ends_in_good_order_on_ctrl_c(home):
+def test_a_sweep_on_ray_outlives_its_driver_and_ends_in_good_order_on_ctrl_c(home, start):
     pytest.importorskip("ray")
     endless = (*SMALL, "-s", "epochs=100000", "--engine", "ray")
     environment = marked()
-    process = started(home, environment, *endless)
+    process = start(home, environment, *endless)
     until_each_has(home, process, runs=2, epochs=3)
     process.kill()
     process.communicate()
@@ -99,7 +111,7 @@ def test_a_sweep_on_ray_outlives_its_driver_and_ends_in_good_order_on_ctrl_c(hom
     assert left(environment, patience=30) == []
     known = epochs_told(home)
 
-    process = started(home, environment, *endless)
+    process = start(home, environment, *endless)
     until_each_has(home, process, runs=2, epochs=3 + max(epoch for _, epoch in known))
     # Ctrl-C goes to the whole group, Ray's processes among them.
     os.killpg(process.pid, signal.SIGINT)
@@ -127,10 +139,10 @@ def test_a_sweep_on_ray_outlives_its_driver_and_ends_in_good_order_on_ctrl_c(hom
     ],
     ids=["twice", "terminated"],
 )
-def test_a_run_on_two_devices_ends_by_signals_and_takes_its_helpers_along(numbers, code, reason, home):
+def test_a_run_on_two_devices_ends_by_signals_and_takes_its_helpers_along(numbers, code, reason, home, start):
     environment = marked()
     alone = ("run", "digits-cnn", "-s", "data.limit=64", "-s", "epochs=100000", "--device", "cpu", "--devices", "2")
-    process = started(home, environment, *alone)
+    process = start(home, environment, *alone)
     until_each_has(home, process, runs=1, epochs=2)
     for number in numbers:
         os.killpg(process.pid, number)
