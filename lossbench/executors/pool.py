@@ -44,6 +44,7 @@ class Pool:
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         self._errors = []
         waiting = list(reversed(groups))
+        slots = set(self._slots)
         workers: list[_Worker] = []
         told = False
         try:
@@ -57,10 +58,20 @@ class Pool:
                 for worker in workers:
                     if worker.idle and waiting:
                         worker.begin(waiting.pop())
-                vacant = self._slots - {worker.slot for worker in workers}
+                vacant = slots - {worker.slot for worker in workers}
                 starting = sum(not worker.up for worker in workers)
                 for slot in sorted(vacant)[: max(0, len(waiting) - starting)]:
-                    workers.append(self._start(slot))
+                    try:
+                        workers.append(self._start(slot))
+                    except OSError as error:
+                        # The workers there are go on without this one.
+                        slots.discard(slot)
+                        if not workers:
+                            self._errors.append(
+                                LossbenchError(f"a worker process could not start: {error.strerror or error}")
+                            )
+                            waiting.clear()
+                            break
                 if not waiting and not any(worker.group for worker in workers):
                     break
                 ready = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)

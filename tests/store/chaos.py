@@ -6,10 +6,12 @@ Run as `python -m tests.store.chaos ROLE HOME ...` it is one of them; `storm` st
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,7 @@ class Damage:
     reads: int
     failed_reads: list[str]
     held_reads: int
+    holders_named: int
     write_p50: float
     write_p99: float
     write_max: float
@@ -86,45 +89,63 @@ def poll(home: Home, folder: Path) -> None:
     """Read everything again and again; write down how long it took, or what went wrong."""
     log = os.open(folder / f"{os.getpid()}.reads", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     while True:
-        began, wrong, held = time.perf_counter(), "", 0
+        began, wrong, held, named = time.perf_counter(), "", 0, []
         try:
             with Store.open(home, wait=0.5) as store:
                 shown = {row.run_id: row.epoch for row in queries.runs(store)}
                 stored = {final.run_id: final.epoch for final in queries.finals(store, Selection(), "m0")}
                 held = sum("is held by process" in note for note in store.notes)
+                named = [int(pid) for note in store.notes for pid in re.findall(r"held by process (\d+)", note)]
                 if any(stored[run_id] != epoch for run_id, epoch in shown.items() if epoch):
                     wrong = "runs and values disagree"
         except (StoreError, duckdb.Error) as error:
             wrong = repr(error)
         took = 1000 * (time.perf_counter() - began)
-        os.write(log, (json.dumps({"took": took, "wrong": wrong, "held": held}) + "\n").encode())
+        os.write(log, (json.dumps({"took": took, "wrong": wrong, "held": held, "named": named}) + "\n").encode())
         time.sleep(0.1)
 
 
-def sit(home: Home) -> None:
-    """Hold the file open for a while with no regard for anybody, again and again."""
+def sit(home: Home, folder: Path, least: float, most: float) -> None:
+    """Hold the file open for so many seconds with no regard for anybody, again and again."""
     while True:
         try:
-            duckdb.connect(str(home.store), read_only=random.random() < 0.3)
+            kept = duckdb.connect(str(home.store), read_only=random.random() < 0.3)
         except duckdb.Error:
             time.sleep(0.02)
             continue
-        time.sleep(random.uniform(0.2, 0.8))
+        (folder / "sitting").touch()
+        time.sleep(random.uniform(least, most))
+        kept.close()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def storm(home: Home, folder: Path, *, kills: int, seconds: float, writers: int = 8, cadence: float = 0.05) -> Damage:
-    """Kill that many processes at random moments of that many seconds, then read what is left."""
+def storm(
+    home: Home,
+    folder: Path,
+    *,
+    kills: int,
+    seconds: float,
+    writers: int = 8,
+    cadence: float = 0.05,
+    hold: tuple[float, float] = (0.2, 0.8),
+) -> Damage:
+    """Kill that many processes at random moments of that many seconds, then read what is left.
+
+    The stranger has the file before anybody else, and holds it for between so many and so many seconds each time.
+    """
     chance = random.Random(7)
     try_ingest(home)
 
     def start(role: str) -> subprocess.Popen[bytes]:
-        arguments = {"write": [str(folder), str(cadence)], "poll": [str(folder)]}.get(role, [])
+        more = {"write": [str(cadence)], "sit": [str(seconds) for seconds in hold]}.get(role, [])
+        arguments = [] if role == "flush" else [str(folder), *more]
         return subprocess.Popen([sys.executable, "-m", "tests.store.chaos", role, str(home.root), *arguments])
 
-    roles = ["write"] * writers + ["flush", "flush", "poll", "sit"]
-    processes = [(role, start(role)) for role in roles]
+    stranger = start("sit")
+    processes = [("sit", stranger)]
     try:
+        _wait_for(lambda: (folder / "sitting").exists())
+        processes += [(role, start(role)) for role in ["write"] * writers + ["flush", "flush", "poll"]]
         _wait_for_everybody(folder, writers)
         for _ in range(kills):
             time.sleep(chance.expovariate(kills / seconds))
@@ -133,26 +154,32 @@ def storm(home: Home, folder: Path, *, kills: int, seconds: float, writers: int 
             process.kill()
             process.wait()
             processes[index] = (role, start(role))
-        time.sleep(1)
+        time.sleep(1 if kills else seconds)
     finally:
         for _, process in processes:
             process.send_signal(signal.SIGKILL)
         for _, process in processes:
             process.wait()
-    return _damage(home, folder, kills)
+    return _damage(home, folder, kills, stranger.pid)
 
 
 def _wait_for_everybody(folder: Path, writers: int) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+    def up() -> bool:
         told = [path for path in folder.glob("*.acknowledged") if path.stat().st_size]
-        if len(told) >= writers and any(path.stat().st_size for path in folder.glob("*.reads")):
-            return
+        return len(told) >= writers and any(path.stat().st_size for path in folder.glob("*.reads"))
+
+    _wait_for(up)
+
+
+def _wait_for(come: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not come():
+        if time.monotonic() > deadline:
+            raise TimeoutError("writers, reader or stranger did not come up")
         time.sleep(0.05)
-    raise TimeoutError("the writers and the reader did not come up")
 
 
-def _damage(home: Home, folder: Path, kills: int) -> Damage:
+def _damage(home: Home, folder: Path, kills: int, stranger: int) -> Damage:
     acknowledged: dict[str, list[int]] = {}
     waits: list[float] = []
     for path in folder.glob("*.acknowledged"):
@@ -183,6 +210,7 @@ def _damage(home: Home, folder: Path, kills: int) -> Damage:
         reads=len(reads),
         failed_reads=[read["wrong"] for read in reads if read["wrong"]],
         held_reads=sum(read["held"] > 0 for read in reads),
+        holders_named=sum(stranger in read["named"] for read in reads),
         write_p50=float(np.percentile(waits, 50)),
         write_p99=float(np.percentile(waits, 99)),
         write_max=max(waits),
@@ -201,4 +229,4 @@ if __name__ == "__main__":
         case "poll":
             poll(Home(Path(root)), Path(rest[0]))
         case "sit":
-            sit(Home(Path(root)))
+            sit(Home(Path(root)), Path(rest[0]), float(rest[1]), float(rest[2]))

@@ -1,0 +1,50 @@
+"""`--max-time` again and again until all is done: what comes out is what comes out without it."""
+
+import subprocess
+
+import pytest
+
+from lossbench.home import Home
+from tests.cli.test_signals import CLOCKED, Start, start, statuses, told
+
+__all__ = ["start"]
+
+COMMAND = ("digits-cnn", "--loss", "focal:gamma=learned(2)", "-s", "epochs=40", "--plain", "--device", "cpu")
+SWEEP = ("sweep", *COMMAND, "--seeds", "2", "--jobs", "2", "--threads", "1")
+RUN = ("run", *COMMAND, "--threads", "1")
+
+
+def numbers(home: Home) -> dict[tuple[str, int], dict[str, float]]:
+    """The metrics of every epoch, to the last bit, without those of the clock."""
+    keys = {body["run_id"]: body["key"] for body in told(home, "started")}
+    return {
+        (keys[body["run_id"]], body["epoch"]): {
+            name: value for name, value in body["metrics"].items() if name not in CLOCKED
+        }
+        for body in told(home, "epoch")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [RUN, SWEEP], ids=["run", "sweep"])
+def test_a_command_that_may_take_only_so_long_ends_where_an_unlimited_one_does(
+    home: Home, start: Start, command: tuple[str, ...]
+) -> None:
+    straight = Home(home.root / "straight")
+    assert start(*command, "--home", straight.root).wait(timeout=300) == 0
+    halting = Home(home.root / "halting")
+    codes = []
+    while 0 not in codes and len(codes) < 30:
+        process = start(*command, "--home", halting.root, "--max-time", "3s", stderr=subprocess.PIPE)
+        _, err = process.communicate(timeout=120)
+        assert "Traceback" not in err
+        codes.append(process.returncode)
+        if process.returncode == 130:
+            assert set(statuses(halting)) <= {"interrupted", "done"}
+    assert codes == [130] * (len(codes) - 1) + [0]
+    assert len(codes) > 1
+    assert {body["status"] for body in told(halting, "ended")} == {"interrupted", "done"}
+    assert any(body["from_epoch"] > 0 for body in told(halting, "started"))
+    assert numbers(halting) == numbers(straight)
+    # A stop in good order repeats no epoch.
+    assert len(told(halting, "epoch")) == len(numbers(halting))
