@@ -10,7 +10,6 @@ from tests.cli.test_signals import CLOCKED, Start, start, statuses, told
 __all__ = ["start"]
 
 COMMAND = ("digits-cnn", "--loss", "focal:gamma=learned(2)", "-s", "epochs=40", "--plain", "--device", "cpu")
-SWEEP = ("sweep", *COMMAND, "--seeds", "2", "--jobs", "2", "--threads", "1")
 RUN = ("run", *COMMAND, "--threads", "1")
 
 
@@ -26,16 +25,15 @@ def numbers(home: Home) -> dict[tuple[str, int], dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [RUN, SWEEP], ids=["run", "sweep"])
-def test_a_command_that_may_take_only_so_long_ends_where_an_unlimited_one_does(
-    home: Home, start: Start, command: tuple[str, ...]
-) -> None:
+def test_a_run_that_may_take_only_so_long_ends_where_an_unlimited_one_does(home: Home, start: Start) -> None:
     straight = Home(home.root / "straight")
-    assert start(*command, "--home", straight.root).wait(timeout=300) == 0
+    assert start(*RUN, "--home", straight.root).wait(timeout=300) == 0
     halting = Home(home.root / "halting")
     codes = []
     while 0 not in codes and len(codes) < 30:
-        process = start(*command, "--home", halting.root, "--max-time", "3s", stderr=subprocess.PIPE)
+        # Longer each time, for on a busy machine starting may take all of a short one.
+        limit = f"{4 + len(codes)}s"
+        process = start(*RUN, "--home", halting.root, "--max-time", limit, stderr=subprocess.PIPE)
         _, err = process.communicate(timeout=120)
         assert "Traceback" not in err
         codes.append(process.returncode)
