@@ -143,14 +143,28 @@ def show(table: "Table", format: Format) -> None:
     terminal.emit(render.table(table, format, width=screen.width, color=screen.color))
 
 
+def _refuse(message: str) -> None:
+    """Say what Typer has against the command line, like everything else that is wrong."""
+    # Where a group is called without a command, that is its help.
+    if "\n" in message:
+        terminal.say(message)
+    else:
+        # The checks of values come from pydantic, which says so.
+        message = message.replace("Value error, ", "")
+        terminal.complain(message[0].lower() + message[1:])
+
+
 def main() -> None:
-    """Run the command line; a `LossbenchError` becomes one line on stderr and its exit code."""
+    """Run the command line; what is wrong with it becomes one line on stderr and an exit code."""
     cores.patiently()
     load(*sys.argv[1:2])
     try:
-        app(prog_name="lossbench")
+        sys.exit(app(prog_name="lossbench", standalone_mode=False))
     except LossbenchError as error:
         terminal.complain(str(error))
+        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        _refuse(error.format_message())
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
