@@ -5,7 +5,6 @@ import hashlib
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,6 @@ from numba import types
 from lossbench.cohort import _kernels, _vectors
 
 __all__ = ["Kernels", "compiled", "folder", "kernels", "writable"]
-
-NOTICED = 1.0
-"""Seconds of compiling from which it is mentioned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +32,18 @@ def kernels(dtype: torch.dtype) -> Kernels:
     """The kernels for float32 or float64, compiled where no earlier process has left them."""
     number = {torch.float32: types.float32, torch.float64: types.float64}[dtype]
     place = writable(folder())
-    began = time.perf_counter()
-    made = Kernels(
+    if place is None:
+        _say(f"compiling the steps of small networks; they are not kept, since {folder()} cannot be written to")
+    elif not any(place.iterdir()):
+        _say(f"compiling the steps of small networks, once for this machine; they are kept in {place}")
+    return Kernels(
         step=compiled(_kernels.step, _step_signature(number), place),
         evaluate=compiled(_kernels.evaluate, _evaluate_signature(number), place),
     )
-    if (seconds := time.perf_counter() - began) > NOTICED:
-        where = f"kept in {place}" if place else f"not kept, since {folder()} cannot be written to"
-        print(f"compiled the steps of small networks in {seconds:.1f} s, {where}", file=sys.stderr, flush=True)
-    return made
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _step_signature(number: Any) -> Any:
