@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
+from lossbench.cohort._compiling import kernels
 from lossbench.home import Home
 
 README = Path(__file__).parents[1] / "README.md"
@@ -63,6 +65,12 @@ def shape(printed: str) -> str:
     """What a training command prints, without what depends on the machine: numbers, ids and times."""
     printed = re.sub(r"^[0-9a-z]{10}$", "RUN", printed, flags=re.MULTILINE)
     return re.sub(r"started as \w+", "started as RUN", re.sub(r"\d+(:\d+)*(\.\d+)?", "0", printed))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled() -> None:
+    """The README's machine has trained before: what the first run of a small network says is told in its text."""
+    kernels(torch.float32)
 
 
 @pytest.fixture(scope="module")
