@@ -123,6 +123,63 @@ def test_a_screen_of_twenty_rows_is_not_exceeded_by_one_panel() -> None:
     assert len(charts.text(FIGURES["curves"], width=80, height=19, color=False).splitlines()) <= 19
 
 
+MANY = Figure(
+    title="nine panels",
+    panels=tuple(Panel(title=f"preset {i}", x=EPOCH, y=ACCURACY, marks=(rising(0),)) for i in range(9)),
+    series=("ce",),
+    caption="n = 5 seeds",
+)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 19), (120, 19), (80, 30), (40, 19)])
+def test_panels_beyond_the_screen_are_counted_and_can_be_seen(width: int, height: int) -> None:
+    text = charts.text(MANY, width=width, height=height, color=False)
+    assert len(text.splitlines()) <= height
+    told = re.search(r"(\d) of 9 panels are not shown; --height (\d+) shows all", " ".join(text.split()))
+    assert told is not None
+    shown = [i for i in range(9) if f"preset {i}" in text]
+    assert shown == list(range(9 - int(told[1])))
+    # The command keeps a row for the prompt.
+    room = int(told[2]) - 1
+    whole = charts.text(MANY, width=width, height=room, color=False)
+    assert len(whole.splitlines()) <= room
+    assert all(f"preset {i}" in whole for i in range(9))
+    assert "not shown" in charts.text(MANY, width=width, height=room - 1, color=False)
+
+
+def test_an_endless_page_shows_every_panel_at_a_readable_height() -> None:
+    text = charts.text(MANY, width=80, height=19, color=False, endless=True)
+    assert all(f"preset {i}" in text for i in range(9))
+    assert len(text.splitlines()) == 2 + 5 * 12 + 1
+
+
+def dots(figure: Figure, width: int) -> set[tuple[int, int, int]]:
+    """The braille dots of a picture: line, column, bit."""
+    lines = charts.text(figure, width=width, height=23, color=False).splitlines()
+    signs = {(i, j): ord(sign) - 0x2800 for i, line in enumerate(lines) for j, sign in enumerate(line)}
+    return {(*at, bit) for at, sign in signs.items() for bit in range(8) if 0 < sign < 256 and sign >> bit & 1}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_curve_is_thinned_to_the_same_picture(width: int) -> None:
+    """20,000 epochs with a peak and a dip of one epoch, beside the same curve in pieces too short to be thinned."""
+    x = np.arange(1.0, 20_001.0)
+    y = np.sin(x / 3000) + 0.1 * np.sin(x)
+    y[7_654], y[15_432] = 3.0, -2.0
+    axes = {"x": Axis(title="x", limits=(1.0, 20_000.0)), "y": Axis(title="y", limits=(-2.0, 3.0))}
+    pieces = [slice(first, first + 101) for first in range(0, len(x) - 1, 100)]
+    whole, apart = (
+        dots(Figure(title="", panels=one_panel(*marks, **axes)), width)
+        for marks in (
+            [Line(series=None, x=x, y=y)],
+            [Line(series=None, x=x[piece], y=y[piece]) for piece in pieces],
+        )
+    )
+    # Nothing is invented, and all that may be missing is a dot at a corner.
+    assert whole <= apart
+    assert len(apart - whole) < 0.02 * len(apart)
+
+
 def test_series_are_told_apart_by_signs() -> None:
     signs = [marker_of(series) for series in range(50)]
     assert len(set(signs)) == 50

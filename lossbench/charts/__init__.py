@@ -39,7 +39,7 @@ def save(figure: Figure, path: Path) -> None:
         case ".csv":
             content = numbers.table(figure).encode()
         case ".txt":
-            content = terminal.draw(figure, width=120, height=40, color=False).encode()
+            content = terminal.draw(figure, width=120, height=40, color=False, endless=True).encode()
         case suffix:
             known = ".svg, .pdf, .png, .csv, .txt"
             raise UsageError(f"cannot write {path}: {suffix or 'no extension'} is none of {known}")

@@ -17,6 +17,8 @@ _MARKERS = "●▲■◆○△□◇+×abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO
 _COLORS = (33, 208, 35, 170, 160, 37, 142, 99, 245, 130)
 """Of the 256-colour palette, all legible on black and on white."""
 _GRAY = 245
+_DOTS_ACROSS = 2
+"""Of a braille letter."""
 
 
 def marker_of(series: int) -> str:
@@ -97,9 +99,24 @@ class Canvas:
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
         whole = np.isfinite(x) & np.isfinite(y)
         for run in np.flatnonzero(np.diff(np.concatenate([[False], whole, [False]]).astype(int))).reshape(-1, 2):
-            part = slice(*run)
-            signal = self.figure.signal(x[part].tolist(), y[part].tolist(), marker=plotext.marker("braille", shade))
+            part = self._thinned(x[slice(*run)], y[slice(*run)])
+            signal = self.figure.signal(*part.tolist(), marker=plotext.marker("braille", shade))
             self.figure.draw(signal.lines())
+
+    def _thinned(self, x: Array, y: Array) -> Array:
+        """The points [2, m] of a curve that change its picture: first, lowest, highest and last of each column of dots.
+
+        Whatever lies between them falls on dots that the lines through them set anyway, but for a few at corners.
+        """
+        columns = _DOTS_ACROSS * self.columns
+        if len(x) <= 4 * columns or np.any(np.diff(x) < 0):
+            return np.stack([x, y])
+        # As plotext rounds: the ends of the axis lie in the middle of the first and the last character.
+        column = np.floor((x - self.x[0]) / (self.x[1] - self.x[0]) * _DOTS_ACROSS * (self.columns - 1))
+        starts = np.flatnonzero(np.diff(column, prepend=column[0] - 1))
+        ends = np.append(starts[1:], len(x)) - 1
+        by_height = np.lexsort((y, column))
+        return np.stack([x, y])[:, np.unique(np.concatenate([starts, ends, by_height[starts], by_height[ends]]))]
 
     def _signs(self, mark: Line, order: int, count: int) -> None:
         """Put a series' sign and interval on its curve now and then, in other columns than those of its neighbours.

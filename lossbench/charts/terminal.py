@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import zip_longest
+from itertools import accumulate, chain, zip_longest
 
 from lossbench.charts.canvas import Canvas, color_of, marker_of
 from lossbench.charts.figure import Cells, Figure, Panel
@@ -13,23 +13,53 @@ from lossbench.charts.heat import heat_map
 __all__ = ["draw"]
 
 _LEAST_HEIGHT = 8
+_READABLE_HEIGHT = 12
 _LEAST_WIDTH = 36
 _ROOMY_WIDTH = 56
 
 
-def draw(figure: Figure, *, width: int, height: int, color: bool) -> str:
-    """The figure in `width` columns and about `height` rows: smaller screens get smaller panels, never cut ones."""
-    lines = [_bold(line, color) for line in _fold(figure.title, width)] + list(_legend(figure.series, width, color))
+def draw(figure: Figure, *, width: int, height: int, color: bool, endless: bool = False) -> str:
+    """The figure in `width` columns and `height` rows: smaller screens get smaller panels, never cut ones.
+
+    Panels for which no room is left, however small, are counted in a last line with the height that shows them. Where
+    the page is endless they follow one another instead, each as tall as reads well.
+    """
+    head = [_bold(line, color) for line in _fold(figure.title, width)] + list(_legend(figure.series, width, color))
     foot = _fold(figure.caption, width) if figure.caption else []
-    room = height - len(lines) - len(foot)
+    room = height - len(head) - len(foot)
     across = _panels_across(len(figure.panels), width, room)
     down = -(-len(figure.panels) // across)
-    panel_height, panel_width = max(_LEAST_HEIGHT, room // down), (width - 2 * (across - 1)) // across
-    for row in range(down):
-        panels = figure.panels[row * across : (row + 1) * across]
-        drawn = [_panel(panel, panel_width, panel_height, color) for panel in panels]
-        lines += [_beside(parts, panel_width) for parts in zip_longest(*drawn, fillvalue="")]
-    return "".join(f"{line.rstrip()}\n" for line in [*lines, *foot])
+    least = _READABLE_HEIGHT if endless and down > 1 else _LEAST_HEIGHT
+    each = max(least, room // down)
+    rows = _drawn(figure.panels, across, width, each, color)
+    if each > least and sum(map(len, rows)) > room:
+        # A panel with a long heading or many categories is taller than its share.
+        rows = _drawn(figure.panels, across, width, least, color)
+    needed = sum(map(len, rows))
+    if needed > room and not endless:
+        # One row more than the picture, for the prompt.
+        remark = f"of {len(figure.panels)} panels are not shown; --height {height - room + needed + 1} shows all"
+        shown = _fitting(rows, room - len(_fold(f"{len(figure.panels)} {remark}", width)))
+        if shown < len(rows):
+            foot += _fold(f"{len(figure.panels) - across * shown} {remark}", width)
+            rows = rows[:shown]
+    return "".join(f"{line.rstrip()}\n" for line in [*head, *chain(*rows), *foot])
+
+
+def _drawn(panels: Sequence[Panel], across: int, width: int, height: int, color: bool) -> list[list[str]]:
+    """The lines of each row of panels, `across` of them side by side, each about `height` lines high."""
+    own = (width - 2 * (across - 1)) // across
+    rows = []
+    for first in range(0, len(panels), across):
+        drawn = [_panel(panel, own, height, color) for panel in panels[first : first + across]]
+        rows.append([_beside(parts, own) for parts in zip_longest(*drawn, fillvalue="")])
+    return rows
+
+
+def _fitting(rows: Sequence[Sequence[str]], room: int) -> int:
+    """How many rows of panels fit from the first on; a single one is shown whatever its height."""
+    ends = list(accumulate(map(len, rows)))
+    return max(1, sum(end <= room for end in ends))
 
 
 def _panels_across(count: int, width: int, room: int) -> int:
@@ -43,7 +73,7 @@ def _panels_across(count: int, width: int, room: int) -> int:
 def _panel(panel: Panel, width: int, height: int, color: bool) -> list[str]:
     heading = [_bold(line, color) for line in _fold(panel.title, width)] if panel.title else []
     names = panel.y.names
-    if max(map(len, names), default=0) > 0.45 * width:
+    if max(map(len, names), default=0) > width / 2:
         for number, name in enumerate(names, 1):
             heading += _fold(f"{number} {name}", width)
         panel = replace(panel, y=replace(panel.y, names=tuple(str(number) for number in range(1, len(names) + 1))))
@@ -76,7 +106,7 @@ def _legend(series: Sequence[str], width: int, color: bool) -> Iterator[str]:
 
 
 def _fold(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(8, width)) or [""]
+    return textwrap.wrap(text, max(8, width), break_on_hyphens=False) or [""]
 
 
 def _paint(text: str, shade: int, color: bool) -> str:

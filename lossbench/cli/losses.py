@@ -86,7 +86,8 @@ def show_losses(
     if draw and drawn:
         terminal = screen()
         figure = draw_losses(drawn, classes=classes)
-        emit(charts.text(figure, width=terminal.width or 80, height=(terminal.height or 24) - 1, color=terminal.color))
+        # Beneath so much text nobody expects the picture to fill the screen.
+        emit(charts.text(figure, width=terminal.width or 80, height=24, color=terminal.color, endless=True))
 
 
 @losses_app.command("check")

@@ -83,7 +83,10 @@ def plot(
         typer.Option("--width", min=20, help="Columns. [default: the terminal's, else 80]", show_default=False),
     ] = None,
     height: Annotated[
-        int | None, typer.Option("--height", min=8, help="Rows. [default: the terminal's, else 24]", show_default=False)
+        int | None,
+        typer.Option(
+            "--height", min=8, help="Rows. [default: the terminal's; in a pipe as many as it takes]", show_default=False
+        ),
     ] = None,
     tags: TagFilter = None,
     where: WhereOption = None,
@@ -133,6 +136,6 @@ def plot(
         note(f"wrote {out}")
         return
     terminal = screen()
-    columns, rows = width or terminal.width or 80, height or terminal.height or 24
-    # The last row stays free for the prompt.
-    emit(charts.text(figure, width=columns, height=rows - 1, color=terminal.color))
+    columns, rows = width or terminal.width or 80, height or terminal.height
+    # The last row stays free for the prompt. A pipe has no last row.
+    emit(charts.text(figure, width=columns, height=(rows or 24) - 1, color=terminal.color, endless=rows is None))

@@ -60,7 +60,8 @@ def draw_confidence(store: Store, request: Request) -> Figure:
         of_right, of_wrong = (_shares(p_true[chosen], edges) for chosen in (right, ~right))
         stairs = Line(series=1, x=np.repeat(edges, 2)[1:-1], y=np.repeat(of_wrong, 2))
         marks = (Bars(series=0, edges=edges, heights=of_right), stairs)
-        title = f"{group.loss} on {titles[group.recipe]}: {100 * right.mean():.2f} % right"
+        where = f" on {titles[group.recipe]}" if len(titles) > 1 else ""
+        title = f"{group.loss}{where}: {100 * right.mean():.2f} % right"
         x, y = Axis(title="p_y", limits=(0.0, 1.0)), Axis(title="rows, right and wrong 100 % each", unit="%")
         panels.append(Panel(title=title, x=x, y=y, marks=marks))
     return Figure(
