@@ -13,7 +13,7 @@ from lossbench.errors import UsageError
 if TYPE_CHECKING:
     from lossbench.store import Selection
 
-__all__ = ["Chosen", "Judged", "TunedOption", "moment"]
+__all__ = ["BaselineOption", "Chosen", "Judged", "MinEffectOption", "TunedOption", "moment"]
 
 _DATES = "a date such as 2026-11-21 or 2026-11-21T14:30 (UTC), or an age such as 7d, 12h or 30m"
 
@@ -68,13 +68,27 @@ TunedOption = Annotated[
 ]
 
 
+BaselineOption = Annotated[
+    str, typer.Option("--baseline", "-b", metavar="LOSS", help="The loss the others are held against.")
+]
+
+MinEffectOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-effect",
+        min=0,
+        metavar="SIZE",
+        help="Smallest difference that matters, in points or the metric's unit. [default: 0.2 points]",
+        show_default=False,
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """What they are judged by."""
 
-    baseline: Annotated[
-        str, typer.Option("--baseline", "-b", metavar="LOSS", help="The loss the others are held against.")
-    ] = "ce"
+    baseline: BaselineOption = "ce"
     metric: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
-from lossbench.cli.asking import Chosen, Judged, TunedOption
+from lossbench.cli.asking import Chosen, Judged, MinEffectOption, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
@@ -19,16 +19,7 @@ def compare(
     chosen: Chosen,
     judged: Judged,
     tuned: TunedOption = None,
-    min_effect: Annotated[
-        float | None,
-        typer.Option(
-            "--min-effect",
-            min=0,
-            metavar="SIZE",
-            help="Smallest difference that matters, in points or the metric's unit. [default: 0.2 points]",
-            show_default=False,
-        ),
-    ] = None,
+    min_effect: MinEffectOption = None,
     correct: Annotated[
         Literal["holm", "bh", "none"], typer.Option("--correct", help="Correction of p for several losses.")
     ] = "holm",

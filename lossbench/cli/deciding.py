@@ -9,6 +9,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import Format, reading
+from lossbench.cli.asking import MinEffectOption
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.plan import show_plan
@@ -47,16 +48,8 @@ class Until:
         str | None,
         typer.Option("--baseline", "-b", metavar="LOSS", help="With --until: the loss to beat.", show_default="ce"),
     ] = None
-    min_effect: Annotated[
-        float | None,
-        typer.Option(
-            "--min-effect",
-            min=0,
-            metavar="SIZE",
-            help="With --until: smallest difference that matters.",
-            show_default="0.2 points",
-        ),
-    ] = None
+    min_effect: MinEffectOption = None
+    """With `until` only."""
 
     def refuse_stray(self) -> None:
         """Options that mean nothing without `--until`.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, app, reading
+from lossbench.cli.asking import BaselineOption
 from lossbench.cli.spelling import spelled
 from lossbench.cli.terminal import emit, note, screen
 
@@ -49,9 +50,7 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", metavar="LOSS", help="The loss others are held against.")
-    ] = "ce",
+    baseline: BaselineOption = "ce",
     band: Annotated[
         Literal["ci", "sd", "minmax", "seeds"], typer.Option("--band", help="How to show the spread.")
     ] = "ci",

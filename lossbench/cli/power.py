@@ -6,6 +6,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, HomeOption, app, reading
+from lossbench.cli.asking import BaselineOption
 
 
 @app.command("power")
@@ -26,9 +27,7 @@ def power(
             show_default=False,
         ),
     ] = None,
-    baseline: Annotated[
-        str, typer.Option("--baseline", "-b", metavar="LOSS", help="The loss the others are held against.")
-    ] = "ce",
+    baseline: BaselineOption = "ce",
     metric: Annotated[
         str | None,
         typer.Option("--metric", "-m", metavar="METRIC", help="[default: the preset's]", show_default=False),

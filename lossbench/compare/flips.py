@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench.errors import NothingFound
-from lossbench.store import Selection, Store, queries
+from lossbench.store import Selection, Store, nothing, queries
 from lossbench.store.queries import Predictions, RunBrief
 
 __all__ = ["Flips", "Group", "flips"]
@@ -51,7 +51,7 @@ def flips(store: Store, selection: Selection, *, epoch: int | None = None, limit
     """
     rows = queries.briefs(store, selection)
     if not rows:
-        raise NothingFound("no run matches; `lossbench ls` lists what is there")
+        raise nothing(store, selection)
     kept = queries.prediction_epochs(store, selection)
     starts = {run: first for run, found in kept.items() if (first := _first(found, epoch)) is not None}
     if not starts:

@@ -17,10 +17,10 @@ from lossbench.compare.values import Arm, Choice, Comparison, Panel, Plan, Rules
 from lossbench.errors import NotComparable, NothingFound, UsageError, unknown
 from lossbench.spec import Published
 from lossbench.stats.multiplicity import Correction
-from lossbench.store import Selection, Store, queries
+from lossbench.store import Selection, Store, nothing, queries
 from lossbench.store.queries import Final, RunBrief
 
-__all__ = ["DEFAULT_MIN_EFFECT", "compare_losses", "nothing"]
+__all__ = ["DEFAULT_MIN_EFFECT", "compare_losses"]
 
 DEFAULT_MIN_EFFECT = 0.002
 """For metrics that are fractions: 0.2 points, about half of the usual spread between seeds on CIFAR-100."""
@@ -172,15 +172,6 @@ class _Judge:
         asked = [question.measure.name, question.split, question.at, *tuned]
         found = self.plan or self.looks.plan(preset, self.baseline, losses, asked)
         return found if found is None or found.alpha == self.alpha else planned(found.looks, self.alpha)
-
-
-def nothing(store: Store, selection: Selection) -> NothingFound:
-    """The error for a selection without runs, with the nearest preset where one is meant that has none."""
-    presets = queries.known(store, "preset")
-    strange = [each for each in selection.presets if not any(fnmatchcase(preset, each) for preset in presets)]
-    if presets and strange:
-        return NothingFound(f"no runs: {unknown('preset', strange[0], presets)}")
-    return NothingFound("no run matches; `lossbench ls` lists what is there")
 
 
 def _candidates(rows: Sequence[RunBrief], baseline: str, patterns: Sequence[str]) -> list[RunBrief]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbench.compare.losses import compare_losses, nothing
+from lossbench.compare.losses import compare_losses
 from lossbench.compare.values import Panel
 from lossbench.errors import NothingFound, UsageError
 from lossbench.measures import Measure, measure
 from lossbench.stats.paired import sd_interval, spread
 from lossbench.stats.power import detectable, power, seeds_needed
-from lossbench.store import Selection, Store, queries
+from lossbench.store import Selection, Store, nothing, queries
 
 __all__ = ["Plan", "Spread", "named_spread", "plan", "stored_spread"]
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossbench.charts import Axis, Cells, Figure, Line, Panel, Points, Rule, Span
+from lossbench.charts.figure import Array
 from lossbench.compare import Comparison, Ranking, compare_losses
 from lossbench.errors import NothingFound
 from lossbench.plots.request import Request, difference_unit
 from lossbench.plots.runs import listed
+from lossbench.stats.ranks import rank
 from lossbench.store import Store
 
 __all__ = ["draw_critical_difference", "draw_forest", "draw_profile", "draw_ranks"]
@@ -109,11 +111,8 @@ def draw_ranks(store: Store, request: Request) -> Figure:
     ranking = _ranking(found)
     order = np.argsort(ranking.mean_ranks, kind="stable")
     per_preset = _preset_ranks(found, ranking.losses)
-    places = sorted({rank for ranks in per_preset for rank in ranks.values()})
-    counts = np.array(
-        [[sum(ranks[ranking.losses[index]] == place for ranks in per_preset) for place in places] for index in order],
-        dtype=np.float64,
-    )
+    places = np.unique(per_preset)
+    counts = (per_preset[:, order, None] == places).sum(axis=0)
     panel = Panel(
         x=Axis(title="rank, 1 is best", names=tuple(f"{place:g}" for place in places)),
         y=Axis(title="loss", names=tuple(f"{ranking.losses[i]}  mean {ranking.mean_ranks[i]:.2f}" for i in order)),
@@ -126,22 +125,15 @@ def draw_ranks(store: Store, request: Request) -> Figure:
     )
 
 
-def _preset_ranks(found: Comparison, losses: Sequence[str]) -> list[dict[str, float]]:
-    """Rank of each loss on each preset that has all of them; 1 is best, ties share the average."""
-    ranks = []
+def _preset_ranks(found: Comparison, losses: Sequence[str]) -> Array:
+    """Rank of each loss on each preset that has all of them [N, k]."""
+    scores = []
     for panel in found.panels:
         means = {arm.loss: arm.mean for arm in panel.arms}
-        if all(means.get(loss) is not None for loss in losses):
-            scores = {loss: panel.measure.sign * float(means[loss] or 0.0) for loss in losses}
-            ranks.append(
-                {
-                    loss: 1
-                    + sum(other > own for other in scores.values())
-                    + (sum(other == own for other in scores.values()) - 1) / 2
-                    for loss, own in scores.items()
-                }
-            )
-    return ranks
+        own = [mean for loss in losses if (mean := means.get(loss)) is not None]
+        if len(own) == len(losses):
+            scores.append([panel.measure.sign * mean for mean in own])
+    return rank(np.array(scores))
 
 
 def _effect(series: int, row: int, scale: float, gain: float, bounds: Sequence[float | None]) -> Points:

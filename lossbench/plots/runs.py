@@ -11,7 +11,7 @@ from lossbench.errors import NothingFound, unknown
 from lossbench.measures import Measure, measure
 from lossbench.plots.request import Request
 from lossbench.spec import differing_fields
-from lossbench.store import Store, queries
+from lossbench.store import Store, nothing, queries
 from lossbench.store.queries import RunBrief
 
 __all__ = [
@@ -75,7 +75,7 @@ def select(store: Store, request: Request, *, with_baseline: bool = False) -> li
         selection = replace(selection, losses=(*selection.losses, request.baseline))
     rows = queries.latest(queries.briefs(store, selection))
     if not rows:
-        raise NothingFound("no run matches; `lossbench ls` shows what there is")
+        raise nothing(store, selection)
     return rows
 
 

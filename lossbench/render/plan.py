@@ -2,7 +2,7 @@
 
 from lossbench.compare.planning import Plan
 from lossbench.render.contrasts import points
-from lossbench.render.sentences import amount
+from lossbench.render.sentences import amount, seed_count
 from lossbench.render.values import Column, Document, Section, Table
 
 __all__ = ["plan_document"]
@@ -12,10 +12,10 @@ def plan_document(value: Plan) -> Document:
     """The report on a plan."""
     delta = amount(value.measure, value.delta, unit=True)
     spread = amount(value.measure, value.spread.sd, unit=True)
-    ends = "" if value.needed_range is None else f" ({value.needed_range[0]} to {value.needed_range[1]})"
+    ends = "" if value.needed_range is None else f" ({' to '.join(map(seed_count, value.needed_range))})"
     answer = (
-        f"{value.needed} seeds per loss{ends} see a difference of {delta} with {100 * value.target:.0f} % power "
-        f"at level {value.alpha:g}, at a spread of {spread}."
+        f"{seed_count(value.needed)} seeds per loss{ends} see a difference of {delta} "
+        f"with {100 * value.target:.0f} % power at level {value.alpha:g}, at a spread of {spread}."
     )
     columns = (
         Column(key="seeds", title="seeds", kind="integer", anchor=True),

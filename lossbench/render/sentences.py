@@ -7,7 +7,7 @@ from lossbench.measures import Measure
 from lossbench.render.values import Line, Tone
 from lossbench.stats.power import MOST_SEEDS
 
-__all__ = ["across_sentence", "amount", "figure", "question", "verdict_line"]
+__all__ = ["across_sentence", "amount", "figure", "question", "seed_count", "verdict_line"]
 
 _TONES: dict[Verdict | None, Tone] = {
     Verdict.BETTER: "good",
@@ -30,6 +30,11 @@ def figure(measure: Measure, value: float) -> str:
     if measure.unit == "fraction":
         return f"{100 * value:.2f} %"
     return f"{value:.4g}" + (f" {measure.shown_unit}" if measure.shown_unit else "")
+
+
+def seed_count(seeds: int | None) -> str:
+    """A number of seeds that some difference takes; beyond the largest one that is searched, its size is unknown."""
+    return f"{MOST_SEEDS:,} or more" if seeds == MOST_SEEDS else str(seeds)
 
 
 def question(panel: Panel, baseline: str) -> str:
@@ -82,8 +87,7 @@ def _word(panel: Panel, contrast: Contrast) -> str:
         case Verdict.UNDERPOWERED:
             if contrast.seeds_needed == MOST_SEEDS:
                 return f"underpowered, needs {MOST_SEEDS:,} seeds or more to see {delta}"
-            most = f"{MOST_SEEDS:,} or more" if contrast.seeds_high == MOST_SEEDS else contrast.seeds_high
-            spread = f"{contrast.seeds_low} to {most}"
+            spread = f"{seed_count(contrast.seeds_low)} to {seed_count(contrast.seeds_high)}"
             return f"underpowered, needs about {contrast.seeds_needed} seeds ({spread}) to see {delta}"
         case Verdict.NO_DIFFERENCE if contrast.identical:
             return f"no detectable difference, identical in all {contrast.n} seeds; check that the loss is applied"

@@ -49,6 +49,15 @@ def test_the_answer_is_a_sentence():
     )
 
 
+def test_beyond_a_million_seeds_no_number_is_claimed(bench):
+    bench.arm("ce", BASE)
+    with Store.open(bench.home) as store:
+        spread, _ = stored_spread(store, Selection())
+    answer = plan_document(plan(spread, 0.0001, TOP1)).sections[0].body[0]
+    assert answer.startswith("1,000,000 or more seeds per loss (")
+    assert answer.split("(")[1].split(")")[0].endswith(" to 1,000,000 or more")
+
+
 def test_nothing_to_take_a_spread_from(bench):
     bench.run("ce", 0, 0.7)
     with Store.open(bench.home) as store, pytest.raises(NothingFound, match="name one with --sd"):

@@ -90,7 +90,7 @@ def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_pa
     [
         (("cruves",), 2, "did you mean 'curves'"),
         (("curves", "-m", "nil"), 2, "did you mean 'nll'"),
-        (("curves", "nowhere"), 3, "no run matches"),
+        (("curves", "nowhere"), 3, "no runs: unknown preset 'nowhere'"),
         (("curves", "--where", "seeed > 1"), 2, "seeed"),
         (("curves", "--out", "a.gif"), 2, ".gif is none of"),
         (("curves", "--out", "no/such/a.svg"), 2, "cannot write no/such/a.svg"),

@@ -90,7 +90,7 @@ def test_without_a_baseline_there_is_a_page_without_a_verdict(bench: Store) -> N
 
 
 def test_nothing_selected_is_said(bench: Store) -> None:
-    with pytest.raises(NothingFound, match="no run matches"):
+    with pytest.raises(NothingFound, match="unknown preset 'nowhere'"):
         html_report(bench, Request(selection=Selection(presets=("nowhere",))), at=NOW)
 
 
