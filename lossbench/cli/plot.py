@@ -9,6 +9,7 @@ from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, ap
 from lossbench.cli.asking import BaselineOption
 from lossbench.cli.spelling import spelled
 from lossbench.cli.terminal import emit, note, screen
+from lossbench.errors import UsageError
 
 Names = list[str] | None
 
@@ -108,6 +109,8 @@ def plot(
     from lossbench.store import Selection
 
     if kind == "gradient":
+        if presets:
+            raise UsageError(f"gradient draws losses, not the runs of {presets[0]}; name losses with --loss")
         from lossbench.plots.gradient import draw_losses
 
         figure = draw_losses(losses or (), classes=classes, log_y=log in ("y", "xy"))

@@ -119,9 +119,11 @@ def quantities(store: Store, request: Request, rows: Sequence[RunBrief]) -> list
 
     Raises:
         UsageError: a metric nobody knows.
-        NothingFound: a metric that no selected run has stored.
+        NothingFound: no epoch, or a metric that no selected run has stored.
     """
     stored = {(each.split, each.name) for each in queries.metrics(store, request.selection)}
+    if not stored:
+        raise NothingFound("no selected run has stored an epoch yet")
     found = []
     for text in request.metrics or (rows[-1].metric or _METRIC,):
         split, _, name = text.rpartition("/")

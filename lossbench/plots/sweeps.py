@@ -77,7 +77,11 @@ def _cells(
         )
         cells.setdefault(name, {}).setdefault(place, []).append(values[row.run_id])
     if not cells:
-        raise NothingFound(f"no selected run is done and sets {' and '.join(sorted(_KNOB + knob for knob in swept))}")
+        named = sorted({_KNOB + knob for row in rows for knob, _ in parse_loss(row.loss).knobs})
+        others = f"; set are {', '.join(named)}" if named else ""
+        raise NothingFound(
+            f"no selected run is done and sets {' and '.join(sorted(_KNOB + knob for knob in swept))}{others}"
+        )
     return cells
 
 

@@ -88,7 +88,8 @@ def draw_differences(store: Store, request: Request) -> Figure:
             if len(marks) > 1:
                 panels.append(Panel(title=title, x=_EPOCH, y=Axis(title=label, unit=unit), marks=tuple(marks)))
     if not panels:
-        raise NotComparable(f"no preset has runs of {request.baseline} and another loss with a seed in common")
+        paired = f"of {request.baseline} and another loss with a seed in common"
+        raise NotComparable(f"no preset has runs {paired} and an epoch of {request.first_epoch} or later")
     return Figure(
         title=f"gain over {request.baseline} by epoch, above 0 is better, on {listed(titles.values())}",
         panels=tuple(panels),
@@ -133,6 +134,8 @@ def _over_epochs(
                 y = Axis(title=quantity.title, unit=quantity.measure.shown_unit, log=request.log_y)
                 panels.append(Panel(title=title if len(titles) > 1 else "", x=x, y=y, marks=(*rules, *lines)))
     what = listed(dict.fromkeys(quantity.title for quantity in asked))
+    if not panels:
+        raise NothingFound(f"no selected run has {what} at epoch {request.first_epoch} or later")
     return Figure(
         title=f"{what} by epoch on {listed(titles.values())}",
         panels=tuple(panels),
