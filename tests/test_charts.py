@@ -135,7 +135,7 @@ MANY = Figure(
 def test_panels_beyond_the_screen_are_counted_and_can_be_seen(width: int, height: int) -> None:
     text = charts.text(MANY, width=width, height=height, color=False)
     assert len(text.splitlines()) <= height
-    told = re.search(r"(\d) of 9 panels are not shown; --height (\d+) shows all", " ".join(text.split()))
+    told = re.search(r"not shown: (\d) of 9 panels; --height (\d+) shows all", " ".join(text.split()))
     assert told is not None
     shown = [i for i in range(9) if f"preset {i}" in text]
     assert shown == list(range(9 - int(told[1])))

@@ -38,10 +38,10 @@ def draw(figure: Figure, *, width: int, height: int, color: bool, endless: bool 
     needed = sum(map(len, rows))
     if needed > room and not endless:
         # One row more than the picture, for the prompt.
-        remark = f"of {len(figure.panels)} panels are not shown; --height {height - room + needed + 1} shows all"
-        shown = _fitting(rows, room - len(_fold(f"{len(figure.panels)} {remark}", width)))
+        remark = f"of {len(figure.panels)} panels; --height {height - room + needed + 1} shows all"
+        shown = _fitting(rows, room - len(_fold(f"not shown: {len(figure.panels)} {remark}", width)))
         if shown < len(rows):
-            foot += _fold(f"{len(figure.panels) - across * shown} {remark}", width)
+            foot += _fold(f"not shown: {len(figure.panels) - across * shown} {remark}", width)
             rows = rows[:shown]
     return "".join(f"{line.rstrip()}\n" for line in [*head, *chain(*rows), *foot])
 

@@ -148,6 +148,6 @@ def _compared(store: Store, request: Request) -> Comparison:
 
 def _ranking(found: Comparison) -> Ranking:
     if found.ranking is None:
-        here = listed(panel.preset for panel in found.panels)
-        raise NothingFound(f"ranks need at least two presets that have every loss; here are {here}")
+        here = listed(f"{each.preset} with {', '.join(arm.loss for arm in each.arms)}" for each in found.panels)
+        raise NothingFound(f"ranks need two losses or more that two presets or more all have; here are {here}")
     return found.ranking

@@ -25,35 +25,38 @@ def draw_sweep(store: Store, request: Request) -> Figure:
     quantity, *_ = quantities(store, request, rows)
     values, at = finals(store, request, quantity, rows)
     rows = [row for row in rows if row.run_id in values]
-    fields = request.fields or _swept_fields(store, rows)
+    differing = _differing(store, rows)
+    fields = request.fields or differing
+    if not fields:
+        raise NothingFound(
+            "the selected runs differ in no field; sweep one with -g, or draw a knob: --field loss.gamma"
+        )
     if len(fields) > 2:
         raise UsageError(f"the runs differ in {len(fields)} fields: {', '.join(fields)}; name one or two with --field")
     cells = _cells(store, rows, values, fields)
     losses = sorted(cells, key=lambda loss: (loss != request.baseline, loss))
     counts = sorted({len(found) for places in cells.values() for found in places.values()})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
+    others = [field for field in differing if field not in fields]
+    n += f" runs, which differ in seed, {listed(others)}" if others else " seeds"
     presets = listed(dict.fromkeys(row.preset for row in rows))
     title = f"{quantity.title} ({at}) over {' and '.join(fields)} on {presets}"
     if len(fields) == 2:
         panels = tuple(_grid(loss, cells[loss], fields, quantity) for loss in losses)
-        return Figure(title=title, panels=panels, caption=f"mean of {n} seeds, {quantity.measure.shown_unit}; * best")
+        return Figure(title=title, panels=panels, caption=f"mean of {n}, {quantity.measure.shown_unit}; * best")
     panel = Panel(
         x=Axis(title=fields[0].removeprefix(_KNOB), log=request.log_x),
         y=Axis(title=quantity.title, unit=quantity.measure.shown_unit, log=request.log_y),
         marks=tuple(_along(index, request, fields[0], cells[loss]) for index, loss in enumerate(losses)),
     )
-    caption = f"{n} seeds; {BAND_NAMES[request.band]}"
+    caption = f"{n}; {BAND_NAMES[request.band]}"
     return Figure(title=title, panels=(panel,), series=tuple(losses), caption=caption)
 
 
-def _swept_fields(store: Store, rows: Sequence[RunBrief]) -> tuple[str, ...]:
+def _differing(store: Store, rows: Sequence[RunBrief]) -> tuple[str, ...]:
+    """The fields of the preset that are not the same in all runs."""
     first, *others = queries.specs(store, {row.recipe for row in rows}).values()
-    fields = sorted({name for spec in others for name in differing_fields(first["preset"], spec["preset"])})
-    if not fields:
-        raise NothingFound(
-            "the selected runs differ in no field; sweep one with -g, or draw a knob: --field loss.gamma"
-        )
-    return tuple(fields)
+    return tuple(sorted({name for spec in others for name in differing_fields(first["preset"], spec["preset"])}))
 
 
 def _cells(

@@ -96,7 +96,7 @@ def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_pa
         (("curves", "--out", "no/such/a.svg"), 2, "cannot write no/such/a.svg"),
         (("gradient", "-l", "adaptiv"), 2, "did you mean 'adaptive'"),
         (("gradient", "digits-mlp"), 2, "name losses with --loss"),
-        (("cd", "digits-mlp"), 3, "at least two presets"),
+        (("cd", "digits-mlp"), 3, "two presets or more"),
     ],
 )
 def test_bad_input_is_one_line(arguments: tuple[str, ...], code: int, said: str, plot: Plot) -> None:

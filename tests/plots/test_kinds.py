@@ -206,6 +206,13 @@ def test_a_sweep_over_two_fields_is_a_grid_and_over_one_a_line(bench: Store) -> 
     assert first.x.tolist() == [0.0, 0.9]
 
 
+def test_a_sweep_says_what_else_its_runs_differ_in(bench: Store) -> None:
+    alone = plots.figure("sweep", bench, GRID).caption
+    assert "seeds" in alone
+    mixed = plots.figure("sweep", bench, replace(GRID, fields=("optimizer.momentum",))).caption
+    assert mixed.startswith("n = 2 to 4 runs, which differ in seed, optimizer.lr; 95 % t interval")
+
+
 def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
     figure = plots.figure("sweep", bench, replace(TWO, fields=("loss.focus", "optimizer.lr")))
     assert figure.panels[0].title == "ce-el"
@@ -226,7 +233,7 @@ def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
         ("diff", Request(selection=Selection(where="(loss = 'ce') = (seed = 0)"), smooth=9), "with a seed in common"),
         ("curves", replace(ONE, first_epoch=99), "no selected run has test top-1 accuracy at epoch 99 or later"),
         ("diff", replace(ONE, first_epoch=99), "an epoch of 99 or later"),
-        ("cd", ONE, "at least two presets"),
+        ("cd", ONE, "two presets or more all have; here are digits-mlp with "),
         ("box", replace(ONE, at="mean:30-40"), "no selected run is done and has"),
         ("box", replace(ONE, at="first"), "epoch rule"),
         ("sweep", ONE, "differ in no field"),
