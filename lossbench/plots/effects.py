@@ -148,6 +148,9 @@ def _compared(store: Store, request: Request) -> Comparison:
 
 def _ranking(found: Comparison) -> Ranking:
     if found.ranking is None:
-        here = listed(f"{each.preset} with {', '.join(arm.loss for arm in each.arms)}" for each in found.panels)
-        raise NothingFound(f"ranks need two losses or more that two presets or more all have; here are {here}")
+        own = {each.preset: {arm.loss for arm in each.arms if arm.mean is not None} for each in found.panels}
+        every = set().union(*own.values())
+        short = [f"{preset} lacks {', '.join(sorted(every - has))}" for preset, has in own.items() if has != every]
+        here = listed(short) if short else f"here is only {listed(own)}"
+        raise NothingFound(f"ranks need two losses or more that two presets or more all have; {here}")
     return found.ranking

@@ -233,7 +233,16 @@ def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
         ("diff", Request(selection=Selection(where="(loss = 'ce') = (seed = 0)"), smooth=9), "with a seed in common"),
         ("curves", replace(ONE, first_epoch=99), "no selected run has test top-1 accuracy at epoch 99 or later"),
         ("diff", replace(ONE, first_epoch=99), "an epoch of 99 or later"),
-        ("cd", ONE, "two presets or more all have; here are digits-mlp with "),
+        (
+            "cd",
+            Request(
+                selection=Selection(
+                    where="loss = 'ce' OR (loss = 'adaptive') = (preset = 'digits-mlp')", presets=TWO.selection.presets
+                )
+            ),
+            "digits-mlp lacks ce-el:focus=0-0.5, wine-linear lacks adaptive",
+        ),
+        ("cd", ONE, "two presets or more all have; here is only digits-mlp"),
         ("box", replace(ONE, at="mean:30-40"), "no selected run is done and has"),
         ("box", replace(ONE, at="first"), "epoch rule"),
         ("sweep", ONE, "differ in no field"),
