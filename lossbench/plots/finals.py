@@ -60,7 +60,8 @@ def _per_loss(
             names = tuple(f"{group.loss} (n = {sum(row.run_id in values for row in group.runs)})" for group in mine)
             x = Axis(title=quantity.title, unit=quantity.measure.shown_unit, log=request.log_x)
             joins = _joins(mine, values) if join else []
-            panels.append(Panel(title=title, x=x, y=Axis(title="", names=names), marks=(*joins, *drawn)))
+            heading = title if len(titles) > 1 else ""
+            panels.append(Panel(title=heading, x=x, y=Axis(title="", names=names), marks=(*joins, *drawn)))
     what = listed(dict.fromkeys(panel.x.title for panel in panels))
     return Figure(
         title=f"{what} ({', '.join(rules)}) per loss on {listed(titles.values())}",

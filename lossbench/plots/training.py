@@ -86,7 +86,8 @@ def draw_differences(store: Store, request: Request) -> Figure:
                     pairs.add(len(gains))
             label = f"gain in {quantity.title}"
             if len(marks) > 1:
-                panels.append(Panel(title=title, x=_EPOCH, y=Axis(title=label, unit=unit), marks=tuple(marks)))
+                heading = title if len(titles) > 1 else ""
+                panels.append(Panel(title=heading, x=_EPOCH, y=Axis(title=label, unit=unit), marks=tuple(marks)))
     if not panels:
         paired = f"of {request.baseline} and another loss with a seed in common"
         raise NotComparable(f"no preset has runs {paired} and an epoch of {request.first_epoch} or later")
