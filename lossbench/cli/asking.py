@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
 from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, TagFilter, WhereOption
 from lossbench.errors import UsageError
@@ -13,7 +14,7 @@ from lossbench.errors import UsageError
 if TYPE_CHECKING:
     from lossbench.store import Selection
 
-__all__ = ["BaselineOption", "Chosen", "Judged", "MinEffectOption", "TunedOption", "moment"]
+__all__ = ["BaselineOption", "Chosen", "Judged", "TunedOption", "min_effect_option", "moment"]
 
 _DATES = "a date such as 2026-11-21 or 2026-11-21T14:30 (UTC), or an age such as 7d, 12h or 30m"
 
@@ -72,16 +73,17 @@ BaselineOption = Annotated[
     str, typer.Option("--baseline", "-b", metavar="LOSS", help="The loss the others are held against.")
 ]
 
-MinEffectOption = Annotated[
-    float | None,
-    typer.Option(
+
+def min_effect_option(purpose: str = "") -> OptionInfo:
+    """`--min-effect`, with what it is for where that is not what the command is for."""
+    option: OptionInfo = typer.Option(
         "--min-effect",
         min=0,
         metavar="SIZE",
-        help="Smallest difference that matters, in points or the metric's unit. [default: 0.2 points]",
+        help=f"Smallest difference that matters, in points or the metric's unit{purpose}. [default: 0.2 points]",
         show_default=False,
-    ),
-]
+    )
+    return option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
-from lossbench.cli.asking import Chosen, Judged, MinEffectOption, TunedOption
+from lossbench.cli.asking import Chosen, Judged, TunedOption, min_effect_option
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
@@ -19,7 +19,7 @@ def compare(
     chosen: Chosen,
     judged: Judged,
     tuned: TunedOption = None,
-    min_effect: MinEffectOption = None,
+    min_effect: Annotated[float | None, min_effect_option()] = None,
     correct: Annotated[
         Literal["holm", "bh", "none"], typer.Option("--correct", help="Correction of p for several losses.")
     ] = "holm",

@@ -9,7 +9,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import Format, reading
-from lossbench.cli.asking import MinEffectOption
+from lossbench.cli.asking import min_effect_option
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.plan import show_plan
@@ -48,8 +48,7 @@ class Until:
         str | None,
         typer.Option("--baseline", "-b", metavar="LOSS", help="With --until: the loss to beat.", show_default="ce"),
     ] = None
-    min_effect: MinEffectOption = None
-    """With `until` only."""
+    min_effect: Annotated[float | None, min_effect_option(", for --until")] = None
 
     def refuse_stray(self) -> None:
         """Options that mean nothing without `--until`.
