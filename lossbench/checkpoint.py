@@ -268,7 +268,7 @@ class _Digested:
 
 def _write(file: Path, fill: Callable[[_Digested], object]) -> None:
     """Make the `.new` of a file, whole."""
-    fresh = file.with_name(f"{file.name}.new.tmp")
+    fresh = _unfinished(file)
     try:
         with fresh.open("w+b") as written:
             out = _Digested(written)
@@ -331,8 +331,9 @@ def _link(link: Path, file: Path) -> str | None:
 def _drop_unlinked(home: Home, names: Collection[str | None]) -> None:
     for name in names:
         if name is not None and all(_target(link) != name for link in home.checkpoints.glob("*.pt")):
-            for file in _candidates(home.checkpoints / name):
-                file.unlink(missing_ok=True)
+            file = home.checkpoints / name
+            for each in (*_candidates(file), _unfinished(file)):
+                each.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
@@ -345,6 +346,11 @@ def _sync(folder: Path) -> None:
 
 def _new(file: Path) -> Path:
     return file.with_name(file.name + ".new")
+
+
+def _unfinished(file: Path) -> Path:
+    """What `.new` is while it is written; a killed process leaves it so."""
+    return file.with_name(file.name + ".new.tmp")
 
 
 def _older(file: Path) -> Path:

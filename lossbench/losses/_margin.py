@@ -129,11 +129,15 @@ def _log_p(logits: Tensor, probabilities: Tensor, index: Tensor, dim: int) -> Te
     about = torch.finfo(p.dtype)
     smallest = about.tiny / about.eps  # From here on a number of the type has all its digits.
     log_p = p.log()
-    looks = p.device.type == "cpu" and p.numel() and not torch.compiler.is_compiling()
-    if looks and float(p.min()) >= smallest:
+    if _at_hand(p) and float(p.min()) >= smallest:
         return log_p
     below_top = logits.gather(dim, index) - logits.amax(dim, keepdim=True)
     return torch.where(p < smallest, below_top + probabilities.amax(dim, keepdim=True).log(), log_p)
+
+
+def _at_hand(values: Tensor) -> bool:
+    """Whether there are numbers to look at, and nobody has to wait for them."""
+    return values.device.type == "cpu" and values.numel() > 0 and not torch.compiler.is_compiling()
 
 
 class _FixedLoss(torch.autograd.Function):
