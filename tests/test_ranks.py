@@ -41,7 +41,8 @@ def spec(loss: str = "ce", model: str = "digits-cnn", **fields) -> RunSpec:
 CASES = {
     "ce": {"spec": spec()},
     "two steps": {"spec": spec("cot")},
-    "learned": {"spec": spec("focal:gamma=learned(2)")},
+    # From 2 on, a unit of this network comes so close to 0 that the last digit of a weight switches it: 2e-4 elsewhere.
+    "learned": {"spec": spec("focal:gamma=learned(3)")},
     "in pieces": {"spec": spec(), "largest": 2},
 }
 NORMALISED = {"spec": spec(model="resnet20-cifar", epochs=1)}
