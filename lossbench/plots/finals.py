@@ -6,7 +6,17 @@ import numpy as np
 
 from lossbench.charts import Axis, Box, Figure, Line, Mark, Panel, Points
 from lossbench.plots.request import Request
-from lossbench.plots.runs import Group, finals, grouped, listed, loss_order, quantities, recipe_titles, select
+from lossbench.plots.runs import (
+    Group,
+    finals,
+    grouped,
+    listed,
+    loss_order,
+    preset_names,
+    quantities,
+    recipe_titles,
+    select,
+)
 from lossbench.store import Store
 
 __all__ = ["draw_box", "draw_strip"]
@@ -64,7 +74,7 @@ def _per_loss(
             panels.append(Panel(title=heading, x=x, y=Axis(title="", names=names), marks=(*joins, *drawn)))
     what = listed(dict.fromkeys(panel.x.title for panel in panels))
     return Figure(
-        title=f"{what} ({', '.join(rules)}) per loss on {listed(titles.values())}",
+        title=f"{what} ({', '.join(rules)}) per loss on {preset_names(rows)}",
         panels=tuple(panels),
         series=("",) * len(losses),
         caption=explained,

@@ -8,7 +8,7 @@ from lossbench.charts import Axis, Bars, Figure, Line, Mark, Panel
 from lossbench.charts.figure import Array
 from lossbench.errors import NothingFound
 from lossbench.plots.request import Request
-from lossbench.plots.runs import Group, grouped, listed, loss_order, recipe_titles, select
+from lossbench.plots.runs import Group, grouped, listed, loss_order, preset_names, recipe_titles, select
 from lossbench.store import Store, queries
 from lossbench.store.queries import Predictions
 
@@ -42,8 +42,9 @@ def draw_calibration(store: Store, request: Request) -> Figure:
         y_axis = Axis(title="accuracy at that confidence", unit="%", limits=_PERCENT)
         panels.append(Panel(title=title, x=x_axis, y=y_axis, marks=tuple(curves)))
         panels.append(Panel(x=x_axis, y=Axis(title="rows at that confidence", unit="%"), marks=tuple(counts)))
+    presets = preset_names(row for group in groups for row in group.runs)
     return Figure(
-        title=f"reliability of {split} predictions on {listed(titles.values())}; below the diagonal: over-confident",
+        title=f"reliability of {split} predictions on {presets}; below the diagonal: over-confident",
         panels=tuple(panels),
         series=losses,
         caption=f"{_BINS} equal bins, predictions of {_runs(groups, found)} pooled per loss",
@@ -64,8 +65,9 @@ def draw_confidence(store: Store, request: Request) -> Figure:
         title = f"{group.loss}{where}: {100 * right.mean():.2f} % right"
         x, y = Axis(title="p_y", limits=(0.0, 1.0)), Axis(title="rows, right and wrong 100 % each", unit="%")
         panels.append(Panel(title=title, x=x, y=y, marks=marks))
+    presets = preset_names(row for group in groups for row in group.runs)
     return Figure(
-        title=f"probability of the true class p_y over {split} rows on {listed(titles.values())}",
+        title=f"probability of the true class p_y over {split} rows on {presets}",
         panels=tuple(panels),
         series=("right", "wrong"),
         caption=f"{_BARS} equal bins, predictions of {_runs(groups, found)} pooled per loss",

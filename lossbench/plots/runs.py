@@ -23,6 +23,7 @@ __all__ = [
     "grouped",
     "listed",
     "loss_order",
+    "preset_names",
     "quantities",
     "recipe_titles",
     "select",
@@ -150,6 +151,11 @@ def listed(names: Iterable[str]) -> str:
     """Up to three names, or two and how many more."""
     words = list(names)
     return ", ".join(words) if len(words) <= 3 else f"{', '.join(words[:2])} and {len(words) - 2} more"
+
+
+def preset_names(rows: Iterable[RunBrief]) -> str:
+    """The presets of runs, for a title; what tells their recipes apart is said above each panel."""
+    return listed(dict.fromkeys(row.preset for row in rows))
 
 
 def finals(

@@ -8,7 +8,7 @@ from lossbench.charts import Axis, Cells, Figure, Line, Panel
 from lossbench.errors import NothingFound, UsageError
 from lossbench.plots.bands import BAND_NAMES, spread
 from lossbench.plots.request import Request
-from lossbench.plots.runs import Quantity, field_value, finals, listed, quantities, select
+from lossbench.plots.runs import Quantity, field_value, finals, listed, preset_names, quantities, select
 from lossbench.spec import differing_fields, parse_loss
 from lossbench.store import Store, queries
 from lossbench.store.queries import RunBrief
@@ -39,8 +39,7 @@ def draw_sweep(store: Store, request: Request) -> Figure:
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     others = [field for field in differing if field not in fields]
     n += f" runs, which differ in seed, {listed(others)}" if others else " seeds"
-    presets = listed(dict.fromkeys(row.preset for row in rows))
-    title = f"{quantity.title} ({at}) over {' and '.join(fields)} on {presets}"
+    title = f"{quantity.title} ({at}) over {' and '.join(fields)} on {preset_names(rows)}"
     if len(fields) == 2:
         panels = tuple(_grid(loss, cells[loss], fields, quantity) for loss in losses)
         return Figure(title=title, panels=panels, caption=f"mean of {n}, {quantity.measure.shown_unit}; * best")

@@ -19,6 +19,7 @@ from lossbench.plots.runs import (
     grouped,
     listed,
     loss_order,
+    preset_names,
     quantities,
     recipe_titles,
     select,
@@ -92,7 +93,7 @@ def draw_differences(store: Store, request: Request) -> Figure:
         paired = f"of {request.baseline} and another loss with a seed in common"
         raise NotComparable(f"no preset has runs {paired} and an epoch of {request.first_epoch} or later")
     return Figure(
-        title=f"gain over {request.baseline} by epoch, above 0 is better, on {listed(titles.values())}",
+        title=f"gain over {request.baseline} by epoch, above 0 is better, on {preset_names(rows)}",
         panels=tuple(panels),
         series=("", *losses[1:]),
         caption=_caption(request, pairs, "seeds paired with the baseline"),
@@ -138,7 +139,7 @@ def _over_epochs(
     if not panels:
         raise NothingFound(f"no selected run has {what} at epoch {request.first_epoch} or later")
     return Figure(
-        title=f"{what} by epoch on {listed(titles.values())}",
+        title=f"{what} by epoch on {preset_names(rows)}",
         panels=tuple(panels),
         series=tuple(loss if loss in drawn else "" for loss in losses),
         caption="; ".join([_caption(request, counts, "seeds"), *_remarks(groups, numbers, changes)]),

@@ -206,6 +206,17 @@ def test_a_sweep_over_two_fields_is_a_grid_and_over_one_a_line(bench: Store) -> 
     assert first.x.tolist() == [0.0, 0.9]
 
 
+def test_recipes_of_one_preset_are_told_apart_above_their_panels(bench: Store) -> None:
+    for kind in ("curves", "box"):
+        figure = plots.figure(kind, bench, GRID)
+        assert figure.title.endswith(" on grid")
+        assert [panel.title for panel in figure.panels] == [
+            "grid optimizer.lr=0.1 optimizer.momentum=0.0",
+            "grid optimizer.lr=0.1 optimizer.momentum=0.9",
+            "grid optimizer.lr=0.01 optimizer.momentum=0.9",
+        ]
+
+
 def test_a_sweep_says_what_else_its_runs_differ_in(bench: Store) -> None:
     alone = plots.figure("sweep", bench, GRID).caption
     assert "seeds" in alone
