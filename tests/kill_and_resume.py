@@ -84,7 +84,10 @@ def again(home: Home) -> int:
 
 
 def fork_and_train(cells: list[RunSpec], home: Home) -> int:
-    """Start a child that trains the cells that are not done, going on with the runs it finds; gives its process id."""
+    """Start a child that trains the cells that are not done, going on with the runs it finds; gives its process id.
+
+    A run that was killed between its last word and the end of its checkpoint is gone on with too, for no more epochs.
+    """
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -94,7 +97,11 @@ def fork_and_train(cells: list[RunSpec], home: Home) -> int:
         told = bodies(home)
         known = {body["key"]: body["run_id"] for body in told if body["kind"] == "started"}
         done = {body["run_id"] for body in told if body["kind"] == "ended" and body["status"] == "done"}
-        left = [cell for cell in cells if known.get(cell.key) not in done]
+        left = [
+            cell
+            for cell in cells
+            if (run_id := known.get(cell.key)) not in done or (run_id and home.checkpoint(run_id).is_symlink())
+        ]
         if not left:
             os._exit(0)
         run_ids = [known.get(cell.key) for cell in left]
