@@ -9,10 +9,12 @@ the journals are in the store, then times whole processes. Prints one line of JS
 import argparse
 import json
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -31,6 +33,11 @@ def timed(home: Home, *arguments: str) -> float:
     return time.perf_counter() - began
 
 
+def spread(seconds: Sequence[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
@@ -47,8 +54,9 @@ def main() -> None:
             "runs": options.runs,
             "epochs": options.epochs,
             "first_seconds": round(first, 2),
-            "all_presets_seconds": round(min(timed(home) for _ in range(options.repeats)), 2),
-            "one_preset_seconds": round(min(timed(home, "preset-000") for _ in range(options.repeats)), 2),
+            "repeats": options.repeats,
+            "all_presets_seconds": spread([timed(home) for _ in range(options.repeats)]),
+            "one_preset_seconds": spread([timed(home, "preset-000") for _ in range(options.repeats)]),
             "machine": platform.processor() or platform.machine(),
             "python": platform.python_version(),
             "duckdb": duckdb.__version__,
