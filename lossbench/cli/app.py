@@ -12,7 +12,7 @@ import typer
 
 from lossbench import __version__, cores
 from lossbench.cli import terminal
-from lossbench.cli.sections import Sections, load
+from lossbench.cli.sections import ReaderGoneError, Sections, load
 from lossbench.errors import ExitCode, LossbenchError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone (`lossbench ls | head`): leave as quietly as other Unix programs do.
+    except (ReaderGoneError, BrokenPipeError):
+        # Leave as quietly as other Unix programs do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

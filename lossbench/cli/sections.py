@@ -5,7 +5,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-__all__ = ["SECTIONS", "Sections", "load"]
+__all__ = ["SECTIONS", "ReaderGoneError", "Sections", "load"]
 
 SECTIONS = {
     "Train": ("run", "sweep", "tune", "watch", "stop", "rerun"),
@@ -30,8 +30,23 @@ def load(command: str = "") -> None:
         import_module(f"lossbench.cli.{_MODULES.get(name, name)}")
 
 
+class ReaderGoneError(Exception):
+    """Whoever read what a command prints has gone, as in `lossbench ls | head`."""
+
+
 class Sections(TyperGroup):
     """A group of commands whose help lists them under titles."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            ReaderGoneError: in place of the broken pipe, of which Typer would make the exit code of a failed run.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Every command, in the order of the sections."""

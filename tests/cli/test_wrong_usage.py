@@ -1,4 +1,8 @@
-"""What is wrong with a command line itself is said in one line, like everything else that is wrong."""
+"""What is wrong with a command line itself is said in one line; a reader that goes is nothing wrong."""
+
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +36,13 @@ def test_a_group_without_a_command_shows_its_help(lossbench: Lossbench, group: s
     assert ended.out == ""
     assert "Usage: lossbench" in ended.err
     assert "Examples:" in ended.err or "Commands:" in ended.err
+
+
+def test_a_reader_that_goes_is_no_failed_run() -> None:
+    command = [sys.executable, "-m", "lossbench", "losses"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 128 + signal.SIGPIPE
