@@ -15,6 +15,7 @@ from lossbench import losses
 from lossbench.cohort._compiling import kernels
 from lossbench.cohort._network import RECORDED, Bind, Shape
 from lossbench.cohort._rows import Rows
+from lossbench.cohort._vectors import LANES
 from lossbench.cohort.planning import evenly
 from lossbench.losses import TrueClass
 from lossbench.objective import Scores, by_kind
@@ -23,9 +24,6 @@ from lossbench.spec import RunSpec
 __all__ = ["CompiledNetwork"]
 
 Array = NDArray[Any]
-
-WHOLE = 8
-"""Numbers of a vector, to whose multiples everything is filled up."""
 
 HELD_OUT_ROWS = 64
 """Rows that are evaluated at once: enough to amortise reading the weights, few enough for the fastest cache."""
@@ -60,7 +58,7 @@ class CompiledNetwork:
         widest = max(map(_whole, shape.widths))
         self._memory = self._zeros(len(distinct) * _whole(shape.widths[0]) * height + runs * int(self._plan[-1, -1]))
         places = np.zeros(shape.batch, dtype=np.int64)
-        self._scratch = self._zeros(2 * widest * height), self._zeros(widest * height), places, self._zeros(WHOLE**2)
+        self._scratch = self._zeros(2 * widest * height), self._zeros(widest * height), places, self._zeros(LANES**2)
         self._full = self._desk(shape.batch)
         self._tail = self._desk(rows.count % shape.batch)
 
@@ -173,8 +171,8 @@ class CompiledNetwork:
 
 
 def _whole(count: int) -> int:
-    """The next multiple of `WHOLE`."""
-    return -(-count // WHOLE) * WHOLE
+    """The next multiple of `LANES`, so that there are whole vectors only."""
+    return -(-count // LANES) * LANES
 
 
 def _plan(widths: Sequence[int], rows: int) -> tuple[NDArray[np.int64], int]:
