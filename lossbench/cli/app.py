@@ -168,7 +168,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
-    except (ReaderGoneError, BrokenPipeError):
+    except ReaderGoneError:
         # Leave as quietly as other Unix programs do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -1,5 +1,7 @@
 """The list of commands in `lossbench --help`: in the order in which an experiment needs them, and where each is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -34,8 +36,25 @@ class ReaderGoneError(Exception):
     """Whoever read what a command prints has gone, as in `lossbench ls | head`."""
 
 
+@contextmanager
+def _reader() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+
+
 class Sections(TyperGroup):
     """A group of commands whose help lists them under titles."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line, help and version included.
+
+        Raises:
+            ReaderGoneError: as for `invoke`.
+        """
+        with _reader():
+            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -43,10 +62,8 @@ class Sections(TyperGroup):
         Raises:
             ReaderGoneError: in place of the broken pipe, of which Typer would make the exit code of a failed run.
         """
-        try:
+        with _reader():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Every command, in the order of the sections."""

@@ -38,8 +38,9 @@ def test_a_group_without_a_command_shows_its_help(lossbench: Lossbench, group: s
     assert "Examples:" in ended.err or "Commands:" in ended.err
 
 
-def test_a_reader_that_goes_is_no_failed_run() -> None:
-    command = [sys.executable, "-m", "lossbench", "losses"]
+@pytest.mark.parametrize("line", ["losses", "--help", "ls --help"])
+def test_a_reader_that_goes_is_no_failed_run(line: str) -> None:
+    command = [sys.executable, "-m", "lossbench", *line.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
