@@ -41,6 +41,6 @@ def test_commands_that_only_read_import_nothing_heavy(command: str, home: Home) 
     assert imported(command.split(), home) == []
 
 
-@pytest.mark.parametrize("command", ["compare", "plot", "sql SELECT(1)"])
+@pytest.mark.parametrize("command", ["compare", "plot", "plot gradient -l lace -l focal:gamma=3", "sql SELECT(1)"])
 def test_reading_a_store_never_imports_torch(command: str, home: Home) -> None:
     assert not {"torch", "torchvision", "pandas", "numba"} & set(imported(command.split(), home))

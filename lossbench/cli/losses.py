@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import FormatOption, app, show
+from lossbench.cli.spelling import derivatives
 from lossbench.cli.terminal import emit, note, screen
 from lossbench.errors import ExitCode
 
@@ -85,7 +86,7 @@ def show_losses(
     drawn = tuple(text for text in texts if len(sources(resolve(text))[0].steps) == 1)
     if draw and drawn:
         terminal = screen()
-        figure = draw_losses(drawn, classes=classes)
+        figure = draw_losses(drawn, classes=classes, derivatives=derivatives(classes))
         # Beneath so much text nobody expects the picture to fill the screen.
         emit(charts.text(figure, width=terminal.width or 80, height=24, color=terminal.color, endless=True))
 

@@ -7,7 +7,7 @@ import typer
 
 from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, app, reading
 from lossbench.cli.asking import BaselineOption
-from lossbench.cli.spelling import spelled
+from lossbench.cli.spelling import derivatives, spelled
 from lossbench.cli.terminal import emit, note, screen
 from lossbench.errors import UsageError
 
@@ -113,7 +113,7 @@ def plot(
             raise UsageError(f"gradient draws losses, not the runs of {presets[0]}; name losses with --loss")
         from lossbench.plots.gradient import draw_losses
 
-        figure = draw_losses(losses or (), classes=classes, log_y=log in ("y", "xy"))
+        figure = draw_losses(losses or (), classes=classes, derivatives=derivatives(classes), log_y=log in ("y", "xy"))
     else:
         with reading(home) as store:
             held, *shown = spelled(store, [baseline, *(losses or ())])

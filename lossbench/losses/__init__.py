@@ -6,12 +6,12 @@
 A loss is written in one file of this package and registers itself; `catalogue()` lists them all.
 """
 
-from lossbench.losses._examine import Finding, Report, describe_weight, examine, weight_curve
-from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source
+from lossbench.knobs import Fixed, FromData, Learned, Scheduled, Source, value_at
+from lossbench.losses._examine import Finding, Report, describe_weight, examine, over_probability, weight_curve
 from lossbench.losses._learned import raw_of, softmax_total, values_of
 from lossbench.losses._margin import Curve, TrueClass, at_probability, true_class_and_residual
 from lossbench.losses._registry import LEFT_OUT, Loss, LossFunction, catalogue, get, loss, true_class
-from lossbench.losses._resolve import build, cautions, find, instance, per_sample, resolve, sources, value_at
+from lossbench.losses._resolve import build, cautions, find, instance, per_sample, resolve, sources
 
 __all__ = [
     "LEFT_OUT",
@@ -36,6 +36,7 @@ __all__ = [
     "get",
     "instance",
     "loss",
+    "over_probability",
     "per_sample",
     "raw_of",
     "resolve",

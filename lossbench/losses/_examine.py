@@ -4,15 +4,18 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lossbench import formulas
 from lossbench.errors import UsageError
+from lossbench.knobs import Source
 from lossbench.losses._lookalikes import lookalikes
-from lossbench.losses._resolve import find, instance, resolve
+from lossbench.losses._resolve import find, instance, resolve, sources
 
-__all__ = ["Finding", "Report", "describe_weight", "examine", "weight_curve"]
+__all__ = ["Finding", "Report", "describe_weight", "examine", "over_probability", "weight_curve"]
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -203,6 +206,31 @@ def _proper(minimisers: tuple[tuple[float, float], ...]) -> Finding:
         word = "improper"
     table = ", ".join(f"{eta:g} -> {p:.3f}" for eta, p in minimisers)
     return Finding(name="probabilities", passed=None, text=f"{word} ({table})")
+
+
+def over_probability(text: str, *, classes: int) -> tuple[dict[str, Source], formulas.Curve]:
+    """The source of each knob of any loss of one step, and its value and weight |dL/dq_y| / (1 - p_y) over p_y.
+
+    Exact derivatives in float64; the `classes` - 1 wrong classes share 1 - p_y equally.
+
+    Raises:
+        UsageError: there is no such loss, or it takes several steps.
+    """
+    ref = resolve(text)
+    entry, chosen = sources(ref)
+    if len(entry.steps) > 1:
+        raise UsageError(f"{ref} takes several steps per batch, and has no single value to draw")
+
+    def over(p: formulas.Array, **knobs: Any) -> tuple[formulas.Array, formulas.Array]:
+        true = torch.from_numpy(p)
+        rest = ((1 - true) / (classes - 1)).log()
+        logits = torch.cat([true.log()[:, None], rest[:, None].expand(-1, classes - 1)], dim=1)
+        target = torch.zeros(len(true), dtype=torch.int64)
+        function = instance(ref, classes=classes, knobs=knobs)
+        weight = _gradient(function, logits, target)[:, 0].abs() / (1 - true)
+        return function(logits, target).numpy(), weight.numpy()
+
+    return chosen, over
 
 
 def weight_curve(text: str) -> tuple[tuple[float, float, float], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Interval, Learned
+from lossbench.knobs import Interval, Learned
 
 __all__ = ["raw_of", "softmax_total", "values_of"]
 

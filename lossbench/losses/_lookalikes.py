@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Interval, Scheduled, Whole, Words, text_of
+from lossbench.knobs import Fixed, Interval, Scheduled, Whole, Words, text_of
 from lossbench.losses._registry import Loss, catalogue
 from lossbench.losses._resolve import instance, resolve
 

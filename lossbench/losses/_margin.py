@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lossbench.losses._knobs import Number
-from lossbench.losses._numerics import number, plus, refuse_second_derivative, times
+from lossbench.losses._numerics import Number, number, plus, refuse_second_derivative, times
 
 __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "true_class_loss"]
 

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Number
-
 __all__ = [
+    "Number",
     "column",
     "entropy",
     "exp",
@@ -32,6 +31,10 @@ __all__ = [
     "refuse_second_derivative",
     "times",
 ]
+
+
+Number = float | Tensor
+"""A numeric knob as a loss receives it: one number, or one per sample as a tensor that broadcasts to [N]."""
 
 
 def column(knob: Number) -> Number:

@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from lossbench import formulas
 from lossbench.errors import UsageError, unknown
+from lossbench.knobs import Source, as_declared, nothing_wrong
 from lossbench.losses import _margin
-from lossbench.losses._knobs import Number, Source
 from lossbench.losses._margin import Curve
+from lossbench.losses._numerics import Number
 
 __all__ = ["LEFT_OUT", "Loss", "LossFunction", "catalogue", "get", "loss", "register", "true_class"]
 
@@ -32,14 +34,6 @@ Family = Literal["true class", "softmax", "scores", "multi-label"]
 
 Link = Literal["softmax", "sigmoid", "none"]
 """How scores become probabilities at inference."""
-
-
-def _unchanged(texts: dict[str, str]) -> dict[str, str]:
-    return texts
-
-
-def _nothing_wrong(sources: Mapping[str, Source]) -> str | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,9 +58,9 @@ class Loss:
     """Knobs that would be learned by making the loss small instead of the model good."""
     fewest_classes: int = 2
     doc: str = ""
-    spell: Callable[[dict[str, str]], dict[str, str]] = field(default=_unchanged, repr=False)
+    spell: Callable[[dict[str, str]], dict[str, str]] = field(default=as_declared, repr=False)
     """Turns other spellings of this loss's knobs into the declared ones."""
-    fault: Callable[[Mapping[str, Source]], str | None] = field(default=_nothing_wrong, repr=False)
+    fault: Callable[[Mapping[str, Source]], str | None] = field(default=nothing_wrong, repr=False)
     """What is wrong with knobs that are each in range but do not go together."""
 
     @property
@@ -112,22 +106,35 @@ def loss(
     return add
 
 
-def true_class(
-    name: str, *, knobs: Mapping[str, Source] | None = None, **about: Any
-) -> Callable[[Curve], LossFunction]:
-    """Register a function `(TrueClass, *, knobs) -> (value, weight)` as a loss that depends on p_y alone.
+def true_class(name: str, *, mixture: Mixture | None = None) -> Callable[[Curve], LossFunction]:
+    """Register a function `(TrueClass, *, knobs) -> (value, weight)` as the loss whose formula has this name.
 
     The decorated name becomes the loss itself, `(logits, target, **knobs)`, so that other losses can build on it.
+
+    Raises:
+        KeyError: `lossbench.formulas` has no formula of that name.
     """
+    if (declared := formulas.get(name)) is None:
+        raise KeyError(f"lossbench.formulas has no {name}")
 
     def add(curve: Curve) -> LossFunction:
         @functools.wraps(curve)
         def of_logits(logits: Tensor, target: Tensor, **values: Any) -> Tensor:
             return _margin.true_class_loss(curve, logits, target, values)
 
-        doc = inspect.getdoc(curve) or ""
         entry = Loss(
-            name=name, steps=(of_logits,), knobs=knobs or {}, doc=doc, family="true class", curve=curve, **about
+            name=name,
+            steps=(of_logits,),
+            knobs=declared.knobs,
+            cites=declared.cites,
+            aliases=declared.aliases,
+            family="true class",
+            curve=curve,
+            mixture=mixture,
+            ill_posed=declared.ill_posed,
+            doc=inspect.getdoc(curve) or "",
+            spell=declared.spell,
+            fault=declared.fault,
         )
         register(entry)
         return of_logits

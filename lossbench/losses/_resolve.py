@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossbench.errors import UsageError, unknown
+from lossbench.errors import UsageError
+from lossbench.knobs import FromData, Learned, Scheduled, Source, canonical, settled, sources_of, value_at
 from lossbench.losses import _user
-from lossbench.losses._knobs import Fixed, FromData, Learned, Scheduled, Source, Whole, refine
 from lossbench.losses._margin import bound_loss
 from lossbench.losses._registry import Loss, LossFunction, catalogue, get
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef, parse_loss
 
-__all__ = ["build", "cautions", "find", "instance", "per_sample", "resolve", "sources", "value_at"]
+__all__ = ["build", "cautions", "find", "instance", "per_sample", "resolve", "sources"]
 
 
 def resolve(text: str, *, trial: bool = True) -> LossRef:
@@ -29,12 +29,7 @@ def resolve(text: str, *, trial: bool = True) -> LossRef:
     _refuse_bare_knob(asked.name)
     code = _user.read(asked.name) if _user.is_user_loss(asked.name) else None
     entry = find(LossRef(asked.name, code=code))
-    texts = entry.spell(dict(asked.knobs))
-    chosen = {knob: _refined(entry, knob, value) for knob, value in texts.items()}
-    if fault := entry.fault({**entry.knobs, **chosen}):
-        raise UsageError(f"{entry.name}: {fault}")
-    changed = {knob: str(source) for knob, source in chosen.items() if str(source) != str(entry.knobs[knob])}
-    ref = LossRef(entry.name, tuple(sorted(changed.items())), code)
+    ref = canonical(entry, LossRef(asked.name, asked.knobs, code))
     if code is not None and trial:
         _user.try_out(entry.name, instance(ref, classes=3))
     return ref
@@ -59,7 +54,7 @@ def find(ref: LossRef) -> Loss:
 def sources(ref: LossRef) -> tuple[Loss, dict[str, Source]]:
     """A loss and the source of each of its knobs, overrides applied."""
     entry = find(ref)
-    return entry, {**entry.knobs, **{knob: _refined(entry, knob, text) for knob, text in ref.knobs}}
+    return entry, sources_of(entry, ref)
 
 
 def cautions(ref: LossRef) -> tuple[str, ...]:
@@ -119,20 +114,10 @@ def instance(
     entry, chosen = sources(resolve(asked, trial=False) if isinstance(asked, str) else asked)
     imagined = torch.arange(classes).repeat_interleave(torch.arange(1, classes + 1))
     values = {
-        knob: source.read(imagined, classes)
-        if isinstance(source, FromData)
-        else source.initial
-        if isinstance(source, Learned)
-        else value_at(source, Clock(epoch=99, epochs=100))
+        knob: source.read(imagined, classes) if isinstance(source, FromData) else settled(source)
         for knob, source in chosen.items()
     }
     return per_sample(entry, entry.steps[0], {**values, **(knobs or {})})
-
-
-def value_at(source: Fixed | Scheduled, clock: Clock) -> float | bool | str | None:
-    """The value of a knob in one epoch."""
-    value = source.value if isinstance(source, Fixed) else source.schedule(clock)
-    return round(value) if isinstance(source.domain, Whole) and isinstance(value, float) else value
 
 
 def per_sample(entry: Loss, step: LossFunction, values: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -162,13 +147,3 @@ def _by_shares(step: LossFunction, logits: Tensor, target: Tensor, values: Mappi
     }
     losses = step(logits[rows], labels, **spread) * target[rows, labels].to(logits.dtype)
     return logits.new_zeros(len(logits)).index_add(0, rows, losses)
-
-
-def _refined(entry: Loss, knob: str, text: str) -> Source:
-    if knob not in entry.knobs:
-        raise (
-            unknown(f"knob of {entry.name}", knob, entry.knobs)
-            if entry.knobs
-            else UsageError(f"{entry.name} has no knobs, got {knob}={text}")
-        )
-    return refine(entry.knobs[knob], text, f"{entry.name}: {knob}", entry.paper)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lossbench.errors import UsageError
-from lossbench.losses._knobs import SWITCH, Fixed, Source
+from lossbench.knobs import SWITCH, Fixed, Source
 from lossbench.losses._registry import Loss
 
 __all__ = ["is_user_loss", "load", "read", "try_out"]

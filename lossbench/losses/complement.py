@@ -4,8 +4,8 @@ import math
 
 from torch import Tensor
 
-from lossbench.losses._knobs import ANY, Fixed, Number, Words
-from lossbench.losses._numerics import entropy, log_probabilities
+from lossbench.knobs import ANY, Fixed, Words
+from lossbench.losses._numerics import Number, entropy, log_probabilities
 from lossbench.losses._registry import Loss, loss, register
 from lossbench.losses.cross_entropy import cross_entropy
 

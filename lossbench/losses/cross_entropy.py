@@ -2,15 +2,15 @@
 
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Number, Words, within
+from lossbench.knobs import Fixed, Words, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import log_probabilities, pick
+from lossbench.losses._numerics import Number, log_probabilities, pick
 from lossbench.losses._registry import loss, true_class
 
 __all__ = ["cross_entropy", "label_smoothing"]
 
 
-@true_class("ce", aliases=("cross-entropy",), mixture=lambda: (1.0, 0.0))
+@true_class("ce", mixture=lambda: (1.0, 0.0))
 def cross_entropy(true: TrueClass) -> tuple[Tensor, Number]:
     """Cross entropy: the negative log-likelihood of the true class.
 

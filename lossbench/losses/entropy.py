@@ -4,21 +4,18 @@ import math
 
 from torch import Tensor
 
-from lossbench.losses._knobs import ANY, Fixed, Number, above, at_least, within
+from lossbench.knobs import ANY, Fixed, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import column, entropy, log, log_probabilities, one_hot, pick
+from lossbench.losses._numerics import Number, column, entropy, log, log_probabilities, one_hot, pick
 from lossbench.losses._registry import loss, true_class
 
 __all__ = ["confidence_penalty", "jeffreys", "min_ent", "mix_ent"]
 
-_ENT = "arXiv 2501.13709"
-_WEIGHTS = ("beta1", "beta2", "base1", "base2")
-
 
 @loss(
     "min-ent",
-    cites=(_ENT,),
-    ill_posed=_WEIGHTS,
+    cites=("arXiv 2501.13709",),
+    ill_posed=("beta1", "beta2", "base1", "base2"),
     knobs={
         "beta1": Fixed(1.0, at_least(0)),
         "beta2": Fixed(0.1, ANY),
@@ -47,18 +44,7 @@ def min_ent(logits: Tensor, target: Tensor, *, beta1: Number, beta2: Number, bas
     return -(beta1 / log(base1)) * pick(log_p, target) + (beta2 / log(base2)) * entropy(log_p)
 
 
-@true_class(
-    "mix-ent",
-    cites=(_ENT,),
-    ill_posed=_WEIGHTS,
-    knobs={
-        "beta1": Fixed(1.0, at_least(0)),
-        "beta2": Fixed(1.0, at_least(0)),
-        "eps": Fixed(1e-6, within(0, 1, low_open=True, high_open=True)),
-        "base1": Fixed(math.e, above(1)),
-        "base2": Fixed(math.e, above(1)),
-    },
-)
+@true_class("mix-ent")
 def mix_ent(
     true: TrueClass, *, beta1: Number, beta2: Number, eps: Number, base1: Number, base2: Number
 ) -> tuple[Tensor, Number]:

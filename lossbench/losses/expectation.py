@@ -1,22 +1,17 @@
 """The expectation loss, its double, and its mixture with cross entropy."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from lossbench.errors import UsageError
-from lossbench.losses._knobs import Fixed, Number, Source, Words, at_least, within
+from lossbench.formulas import mixtures
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import times
+from lossbench.losses._numerics import Number, times
 from lossbench.losses._registry import true_class
 
 __all__ = ["ce_el", "ce_matched", "expectation", "mae", "mixture"]
 
-_EL = "arXiv 2109.05635"
 
-
-@true_class("expectation", aliases=("el",), cites=(_EL,), mixture=lambda: (0.0, 1.0))
+@true_class("expectation", mixture=lambda: (0.0, 1.0))
 def expectation(true: TrueClass) -> tuple[Tensor, Number]:
     """The probability of drawing a wrong class from the predicted distribution.
 
@@ -33,7 +28,7 @@ def expectation(true: TrueClass) -> tuple[Tensor, Number]:
     return true.not_p, true.p
 
 
-@true_class("mae", aliases=("l1",), cites=("arXiv 1712.09482",), mixture=lambda: (0.0, 2.0))
+@true_class("mae", mixture=lambda: (0.0, 2.0))
 def mae(true: TrueClass) -> tuple[Tensor, Number]:
     """The L1 distance between the prediction and the one-hot label.
 
@@ -49,12 +44,11 @@ def mae(true: TrueClass) -> tuple[Tensor, Number]:
 
 
 def mixture(focus: Number) -> tuple[Number, Number]:
-    """Weights (alpha, beta) of cross entropy and expectation loss for a focus in [0, 0.5]: 1 and 1 / (1 - 2 focus), and
-    (0, 1) at 0.5, where the formula has a pole."""
-    if isinstance(focus, Tensor):
-        pure = focus == 0.5
-        return (~pure).to(focus.dtype), 1 / (1 - 2 * torch.where(pure, 0.0, focus))
-    return (0.0, 1.0) if focus == 0.5 else (1.0, 1 / (1 - 2 * focus))
+    """Weights (alpha, beta) of cross entropy and expectation loss for a focus in [0, 0.5], or for one per sample."""
+    if not isinstance(focus, Tensor):
+        return mixtures.mixture(focus)
+    pure = focus == 0.5
+    return (~pure).to(focus.dtype), 1 / (1 - 2 * torch.where(pure, 0.0, focus))
 
 
 def _shares(*, focus: Number, alpha: Number | None, beta: Number | None, normalize: str) -> tuple[Number, Number]:
@@ -66,37 +60,7 @@ def _shares(*, focus: Number, alpha: Number | None, beta: Number | None, normali
     return alpha, beta
 
 
-def _spell(texts: dict[str, str]) -> dict[str, str]:
-    if "schedule" not in texts:
-        return texts
-    if "focus" in texts:
-        raise UsageError("schedule is another word for focus; set one of them")
-    return {("focus" if knob == "schedule" else knob): text.removeprefix("f") for knob, text in texts.items()}
-
-
-def _fault(sources: Mapping[str, Source]) -> str | None:
-    unset = [knob for knob in ("alpha", "beta") if sources[knob] == Fixed(None, at_least(0))]
-    if len(unset) == 1:
-        return f"alpha and beta are set together, and {unset[0]} is missing"
-    if not unset and str(sources["focus"]) != "0":
-        return "the mixture is given by focus or by alpha and beta, not by both"
-    return None
-
-
-@true_class(
-    "ce-el",
-    aliases=("mix-el",),
-    cites=(_EL,),
-    knobs={
-        "focus": Fixed(0.0, within(0, 0.5)),
-        "alpha": Fixed(None, at_least(0)),
-        "beta": Fixed(None, at_least(0)),
-        "normalize": Fixed("none", Words(("none", "area"))),
-    },
-    spell=_spell,
-    fault=_fault,
-    mixture=_shares,
-)
+@true_class("ce-el", mixture=_shares)
 def ce_el(
     true: TrueClass, *, focus: Number, alpha: Number | None, beta: Number | None, normalize: str
 ) -> tuple[Tensor, Number]:
@@ -122,15 +86,7 @@ def ce_el(
     return true.mixed(alpha, beta)
 
 
-_SHARES = {"true": 3, "square": 2, "triangle": 4}
-
-
-@true_class(
-    "ce-matched",
-    cites=(_EL,),
-    knobs={"focus": Fixed(0.0, within(0, 0.5)), "match": Fixed("true", Words(tuple(_SHARES)))},
-    spell=_spell,
-)
+@true_class("ce-matched")
 def ce_matched(true: TrueClass, *, focus: Number, match: str) -> tuple[Tensor, Number]:
     """Cross entropy scaled to the gradient area of ce-el: the control for "it was only the step size".
 
@@ -147,5 +103,5 @@ def ce_matched(true: TrueClass, *, focus: Number, match: str) -> tuple[Tensor, N
     Caveats: the paper scales the learning rate, not the loss; with weight decay or momentum the two differ.
     """
     alpha, beta = mixture(focus)
-    factor = alpha + beta / _SHARES[match]
+    factor = alpha + beta / mixtures.SHARES[match]
     return times(-factor, true.log_p), factor

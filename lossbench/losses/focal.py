@@ -5,20 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import SWITCH, Fixed, Number, above, at_least, within
+from lossbench.knobs import Fixed, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import column, log_not_p, log_probabilities, number, pick, plus_product, power
+from lossbench.losses._numerics import Number, column, log_not_p, log_probabilities, number, pick, plus_product, power
 from lossbench.losses._registry import loss, true_class
 
 __all__ = ["adaptive", "asl", "dual_focal", "focal", "inverse_focal"]
 
 
-@true_class(
-    "adaptive",
-    aliases=("lace", "linearly-adaptive"),
-    cites=("arXiv 2507.10574",),
-    knobs={"detach": Fixed(False, SWITCH)},
-)
+@true_class("adaptive")
 def adaptive(true: TrueClass, *, detach: bool) -> tuple[Tensor, Number]:
     """Cross entropy scaled by the probability that is still missing.
 
@@ -38,11 +33,7 @@ def adaptive(true: TrueClass, *, detach: bool) -> tuple[Tensor, Number]:
     return not_p * -log_p, not_p if detach else torch.addcmul(not_p, true.p, log_p, value=-1)
 
 
-@true_class(
-    "focal",
-    cites=("arXiv 1708.02002",),
-    knobs={"gamma": Fixed(2.0, at_least(0)), "alpha": Fixed(1.0, above(0)), "detach": Fixed(False, SWITCH)},
-)
+@true_class("focal")
 def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tuple[Tensor, Number]:
     """Cross entropy scaled down on samples the model already gets right.
 
@@ -73,7 +64,7 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     return factor * -log_p, factor if detach else lower * torch.addcmul(not_p, true.p, log_p, value=-gamma)
 
 
-@true_class("inverse-focal", cites=("Wang et al., NeurIPS 2021",), knobs={"gamma": Fixed(2.0, at_least(0))})
+@true_class("inverse-focal")
 def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     """Cross entropy scaled up on samples the model already gets right.
 

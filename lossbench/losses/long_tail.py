@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from lossbench.errors import UsageError
-from lossbench.losses._knobs import Fixed, FromData, Interval, Number, at_least
-from lossbench.losses._numerics import column, log
+from lossbench.knobs import Fixed, FromData, Interval, at_least
+from lossbench.losses._numerics import Number, column, log
 from lossbench.losses._registry import loss
 from lossbench.losses.cross_entropy import cross_entropy
 from lossbench.losses.focal import focal

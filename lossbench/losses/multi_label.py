@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lossbench.losses._knobs import Fixed, Number, Words, at_least, within
-from lossbench.losses._numerics import column, one_hot
+from lossbench.knobs import Fixed, Words, at_least, within
+from lossbench.losses._numerics import Number, column, one_hot
 from lossbench.losses._registry import loss
 
 __all__ = ["ml_adaptive", "ml_asl", "ml_bce", "ml_expectation", "ml_focal", "ml_poly1"]

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Interval, Number, at_least, within
-from lossbench.losses._numerics import column, expm1, log_not_p, log_probabilities, pick
+from lossbench.knobs import Fixed, Interval, at_least, within
+from lossbench.losses._numerics import Number, column, expm1, log_not_p, log_probabilities, pick
 from lossbench.losses._registry import loss
 
 __all__ = ["nce", "nce_mae", "nce_rce", "ngce"]

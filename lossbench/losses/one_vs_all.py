@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from lossbench.losses._knobs import Fixed, Number, Words, within
-from lossbench.losses._numerics import column, one_hot
+from lossbench.knobs import Fixed, Words, within
+from lossbench.losses._numerics import Number, column, one_hot
 from lossbench.losses._registry import loss
 
 __all__ = ["bce"]

@@ -3,17 +3,14 @@
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Number, at_least
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import plus, power, times
+from lossbench.losses._numerics import Number, plus, power, times
 from lossbench.losses._registry import true_class
 
 __all__ = ["poly1", "poly1_focal"]
 
-_POLY = "arXiv 2204.12511"
 
-
-@true_class("poly1", cites=(_POLY,), knobs={"epsilon": Fixed(2.0)})
+@true_class("poly1")
 def poly1(true: TrueClass, *, epsilon: Number) -> tuple[Tensor, Number]:
     """Cross entropy with the first coefficient of its series raised by epsilon.
 
@@ -41,7 +38,7 @@ def _ce_beyond_first_term(true: TrueClass) -> Tensor:
     return torch.where(not_p < 0.05, not_p * series, true.ce - not_p)
 
 
-@true_class("poly1-focal", cites=(_POLY,), knobs={"epsilon": Fixed(1.0), "gamma": Fixed(2.0, at_least(0))})
+@true_class("poly1-focal")
 def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Tensor, Number]:
     """Focal loss with the first coefficient of its series raised by epsilon.
 

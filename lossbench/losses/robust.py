@@ -5,16 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import SWITCH, Fixed, Interval, Number, Scheduled, Whole, above, at_least, within
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import exp, expm1_over, log, not_below, number, plus, plus_product, times
+from lossbench.losses._numerics import Number, exp, expm1_over, log, not_below, number, plus, plus_product, times
 from lossbench.losses._registry import true_class
-from lossbench.schedules import Switch
 
 __all__ = ["agce", "encouraging", "gce", "gce_trunc", "js", "phuber_ce", "rce", "sce", "taylor_ce", "tce"]
 
 
-@true_class("gce", cites=("arXiv 1805.07836",), knobs={"q": Fixed(0.7, within(0, 1, low_open=True))})
+@true_class("gce")
 def gce(true: TrueClass, *, q: Number) -> tuple[Tensor, Number]:
     """Generalised cross entropy: the Box-Cox transform between cross entropy and expectation loss.
 
@@ -33,15 +31,7 @@ def gce(true: TrueClass, *, q: Number) -> tuple[Tensor, Number]:
     return times(-1 / q, torch.expm1(scaled)), torch.exp(scaled)
 
 
-@true_class(
-    "sce",
-    cites=("arXiv 1908.06112",),
-    knobs={
-        "alpha": Fixed(0.1, at_least(0)),
-        "beta": Fixed(1.0, at_least(0)),
-        "A": Fixed(math.log(1e-4), Interval(high=0, high_open=True)),
-    },
-)
+@true_class("sce")
 def sce(true: TrueClass, *, alpha: Number, beta: Number, A: Number) -> tuple[Tensor, Number]:  # noqa: N803
     """Symmetric cross entropy: cross entropy plus cross entropy with prediction and label exchanged.
 
@@ -60,7 +50,7 @@ def sce(true: TrueClass, *, alpha: Number, beta: Number, A: Number) -> tuple[Ten
     return true.mixed(alpha, slope)
 
 
-@true_class("rce", cites=("arXiv 1908.06112",), knobs={"A": Fixed(math.log(1e-4), Interval(high=0, high_open=True))})
+@true_class("rce")
 def rce(true: TrueClass, *, A: Number) -> tuple[Tensor, Number]:  # noqa: N803
     """Reverse cross entropy: from the prediction to the one-hot label, whose log 0 is taken to be A.
 
@@ -77,14 +67,7 @@ def rce(true: TrueClass, *, A: Number) -> tuple[Tensor, Number]:  # noqa: N803
     return times(-A, true.not_p), times(-A, true.p)
 
 
-@true_class(
-    "gce-trunc",
-    cites=("arXiv 1805.07836",),
-    knobs={
-        "q": Fixed(0.7, within(0, 1, low_open=True)),
-        "k": Scheduled(Switch(0.0, 0.5, 33), within(0, 1, high_open=True)),
-    },
-)
+@true_class("gce-trunc")
 def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]:
     """Generalised cross entropy that gives up on samples whose p_y is k or less.
 
@@ -110,7 +93,7 @@ def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]
     return times(-1 / q, torch.expm1(scaled.clamp(min=q * floor))), torch.exp(scaled)
 
 
-@true_class("tce", cites=("arXiv 1810.05075",), knobs={"a": Fixed(0.5, at_least(0))})
+@true_class("tce")
 def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
     """Tamed cross entropy: grows more slowly than cross entropy on samples the model finds impossible.
 
@@ -129,7 +112,7 @@ def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
     return expm1_over(1 - a, tamed), torch.exp(times(-a, tamed))
 
 
-@true_class("taylor-ce", cites=("doi 10.24963/ijcai.2020/305",), knobs={"t": Fixed(2.0, Whole(1))})
+@true_class("taylor-ce")
 def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
     """The first t terms of cross entropy's series in 1 - p_y.
 
@@ -151,7 +134,7 @@ def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
     return value, weight
 
 
-@true_class("phuber-ce", cites=("openreview rklB76EKPr",), knobs={"tau": Fixed(10.0, at_least(1))})
+@true_class("phuber-ce")
 def phuber_ce(true: TrueClass, *, tau: Number) -> tuple[Tensor, Number]:
     """Cross entropy made linear in p_y below 1/tau, which bounds its gradient in the probability by tau.
 
@@ -170,7 +153,7 @@ def phuber_ce(true: TrueClass, *, tau: Number) -> tuple[Tensor, Number]:
     return -(torch.expm1(below) + floored), torch.exp(below)
 
 
-@true_class("agce", cites=("arXiv 2106.03110",), knobs={"a": Fixed(1.0, above(0)), "q": Fixed(2.0, above(0))})
+@true_class("agce")
 def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
     """Asymmetric generalised cross entropy.
 
@@ -194,11 +177,7 @@ def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
     return value, torch.exp(true.log_p + (q - 1) * relative) * exp((q - 1) * whole)
 
 
-@true_class(
-    "js",
-    cites=("arXiv 2105.04522",),
-    knobs={"pi1": Fixed(0.5, within(0, 1, low_open=True, high_open=True)), "scaled": Fixed(True, SWITCH)},
-)
+@true_class("js")
 def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     """Jensen-Shannon divergence between the one-hot label, with weight pi1, and the prediction.
 
@@ -223,7 +202,7 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     return (value, weight) if scaled else (times(rest / share, value), times(rest / share, weight))
 
 
-@true_class("encouraging", cites=("arXiv 2110.06537",), knobs={"log_end": Fixed(0.75, within(0, 1, high_open=True))})
+@true_class("encouraging")
 def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
     """Cross entropy with a bonus for confident correct samples, logarithmic up to log_end and linear beyond.
 

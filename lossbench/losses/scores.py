@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from lossbench.losses._knobs import Fixed, Number, above
-from lossbench.losses._numerics import column, one_hot
+from lossbench.knobs import Fixed, above
+from lossbench.losses._numerics import Number, column, one_hot
 from lossbench.losses._registry import loss
 from lossbench.losses.cross_entropy import cross_entropy
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from lossbench.losses._knobs import Fixed, Number, at_least, within
-from lossbench.losses._numerics import column, expm1, expm1_over, pick
+from lossbench.knobs import Fixed, at_least, within
+from lossbench.losses._numerics import Number, column, expm1, expm1_over, pick
 from lossbench.losses._registry import loss
 
 __all__ = ["bi_tempered"]

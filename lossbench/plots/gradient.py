@@ -1,43 +1,47 @@
 """What a loss looks like over the probability that the true class already has: value, pull and weight.
 
-The only chart computed from the losses themselves instead of from stored runs, and the only one that needs torch.
+The only chart of the losses themselves instead of stored runs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from lossbench import losses
+from lossbench import formulas
 from lossbench.charts import Axis, Figure, Line, Panel
-from lossbench.charts.figure import Array, array
-from lossbench.losses import Scheduled
+from lossbench.charts.figure import array
+from lossbench.knobs import Scheduled, Source, value_at
 from lossbench.schedules import Clock
 
-__all__ = ["draw_losses", "over_probability"]
+__all__ = ["Derivatives", "draw_losses"]
+
+Derivatives = Callable[[str], tuple[Mapping[str, Source], formulas.Curve]]
+"""The knobs of any loss, and its value and weight over p_y from exact derivatives, which takes torch."""
 
 _DEFAULT = ("ce", "adaptive", "expectation")
 _POINTS = 199
 _FIRST = Clock(epoch=0, epochs=100)
 
 
-def draw_losses(texts: Sequence[str], *, classes: int, log_y: bool = False) -> Figure:
+def draw_losses(texts: Sequence[str], *, classes: int, derivatives: Derivatives, log_y: bool = False) -> Figure:
     """Value, |dL/dq_y| and weight relative to cross entropy over p_y; the middle one is Figure 1 of arXiv 2109.05635.
 
     Args:
         texts: the losses; one with a scheduled knob is drawn as in the first and in the last epoch.
         classes: number of classes C.
+        derivatives: asked for the losses without a formula in p_y alone.
         log_y: logarithmic axes for gradient and weight.
     """
     p = np.linspace(0.0, 1.0, _POINTS + 2)[1:-1]
     names: list[str] = []
     marks: tuple[list[Line], ...] = ([], [], [])
     for text in texts or _DEFAULT:
-        for moment, knobs in _moments(text):
-            value, pull = over_probability(text, p, classes=classes, knobs=knobs)
-            for lines, y in zip(marks, (value, pull, pull / (1 - p)), strict=True):
-                lines.append(Line(series=len(names), x=p, y=y))
+        sources, curve = formulas.over_probability(text) or derivatives(text)
+        for moment, knobs in _moments(sources):
+            value, weight = curve(p, **knobs)
+            for lines, y in zip(marks, (value, np.abs(weight) * (1 - p), np.abs(weight)), strict=True):
+                lines.append(Line(series=len(names), x=p, y=array(y)))
             names.append(text + moment)
     x = Axis(title="p_y", limits=(0.0, 1.0))
     axes = (
@@ -53,32 +57,9 @@ def draw_losses(texts: Sequence[str], *, classes: int, log_y: bool = False) -> F
     )
 
 
-def over_probability(
-    text: str, p: Array, *, classes: int, knobs: Mapping[str, Any] | None = None
-) -> tuple[Array, Array]:
-    """A loss and the size of its derivative with respect to the true logit q_y, at each probability p_y.
-
-    Args:
-        text: the loss; scheduled knobs are taken as in the last epoch, learned ones at their start.
-        p: probabilities of the true class [N], strictly between 0 and 1.
-        classes: number of classes C; the wrong ones share 1 - p_y equally.
-        knobs: values that knobs are to have instead.
-    Returns:
-        L [N], in nats, and |dL/dq_y| [N], in nats per unit of logit.
-    """
-    true = torch.from_numpy(p)
-    rest = ((1 - true) / (classes - 1)).log()
-    logits = torch.cat([true.log()[:, None], rest[:, None].expand(-1, classes - 1)], dim=1).requires_grad_()
-    target = torch.zeros(len(true), dtype=torch.int64)
-    value = losses.instance(text, classes=classes, knobs=knobs)(logits, target)
-    (gradient,) = torch.autograd.grad(value.sum(), logits)
-    return array(value.detach().numpy()), array(gradient[:, 0].abs().numpy())
-
-
-def _moments(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _moments(sources: Mapping[str, Source]) -> Iterator[tuple[str, dict[str, Any]]]:
     """How a loss is called in the epochs worth drawing, and the values its scheduled knobs have there."""
-    _, sources = losses.sources(losses.resolve(text))
-    first = {knob: losses.value_at(source, _FIRST) for knob, source in sources.items() if isinstance(source, Scheduled)}
+    first = {knob: value_at(source, _FIRST) for knob, source in sources.items() if isinstance(source, Scheduled)}
     if first:
         yield " at first", first
         yield " at last", {}

@@ -7,38 +7,39 @@ source without leaving it; `fixed(..)`, `learned(..)` and the schedules of `loss
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
-
-from torch import Tensor
+from typing import Any, Literal, Protocol
 
 from lossbench import schedules
 from lossbench.errors import UsageError, unknown
-from lossbench.schedules import Constant, Schedule
+from lossbench.schedules import Clock, Constant, Schedule
+from lossbench.spec import LossRef
 
 __all__ = [
     "ANY",
     "SWITCH",
+    "Declared",
     "Fixed",
     "FromData",
     "Interval",
     "Learned",
-    "Number",
     "Scheduled",
     "Source",
     "Style",
     "Whole",
     "Words",
     "above",
+    "as_declared",
     "at_least",
-    "refine",
+    "canonical",
+    "nothing_wrong",
+    "settled",
+    "sources_of",
     "text_of",
+    "value_at",
     "within",
 ]
-
-Number = float | Tensor
-"""A numeric knob as a loss receives it: one number, or one per sample as a tensor that broadcasts to [N]."""
 
 Style = Literal["range", "free", "square", "exp", "softmax"]
 """How a learned knob's raw parameter becomes its value; `range` maps all reals one to one onto the legal interval."""
@@ -154,7 +155,8 @@ class Learned:
 class FromData:
     """A tensor computed once from the training targets and the number of classes."""
 
-    read: Callable[[Tensor, int], Tensor]
+    read: Callable[[Any, int], Any]
+    """From the training targets [N] and the number of classes."""
     meaning: str
 
     def __str__(self) -> str:
@@ -173,12 +175,80 @@ def text_of(value: float | bool | str | None) -> str:
     return value if isinstance(value, str) else f"{value:.12g}"
 
 
-def refine(declared: Source, text: str, label: str, paper: str) -> Source:
-    """The source that `text` makes of the declared one; `label` and `paper` are for the message.
+class Declared(Protocol):
+    """What is known about the knobs of a loss before anything is computed."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def paper(self) -> str:
+        """Its source, as error messages name it."""
+
+    @property
+    def knobs(self) -> Mapping[str, Source]: ...
+    @property
+    def spell(self) -> Callable[[dict[str, str]], dict[str, str]]:
+        """Turns other spellings of its knobs into the declared ones."""
+
+    @property
+    def fault(self) -> Callable[[Mapping[str, Source]], str | None]:
+        """What is wrong with knobs that are each in range but do not go together."""
+
+
+def as_declared(texts: dict[str, str]) -> dict[str, str]:
+    """The spelling of a loss whose knobs have no other names."""
+    return texts
+
+
+def nothing_wrong(sources: Mapping[str, Source]) -> str | None:
+    """The fault of a loss whose knobs always go together."""
+    return None
+
+
+def canonical(entry: Declared, asked: LossRef) -> LossRef:
+    """The reference to a loss by its full name, with only the knobs that differ from the declared ones.
 
     Raises:
-        UsageError: the text is no value of this knob, or lies outside its range.
+        UsageError: an unknown knob, a value out of range, or knobs that do not go together.
     """
+    texts = entry.spell(dict(asked.knobs))
+    chosen = {knob: _refined(entry, knob, text) for knob, text in texts.items()}
+    if fault := entry.fault({**entry.knobs, **chosen}):
+        raise UsageError(f"{entry.name}: {fault}")
+    changed = {knob: str(source) for knob, source in chosen.items() if str(source) != str(entry.knobs[knob])}
+    return LossRef(entry.name, tuple(sorted(changed.items())), asked.code)
+
+
+def sources_of(entry: Declared, ref: LossRef) -> dict[str, Source]:
+    """The source of each knob, as a canonical reference changes it."""
+    return {**entry.knobs, **{knob: _refined(entry, knob, text) for knob, text in ref.knobs}}
+
+
+def value_at(source: Fixed | Scheduled, clock: Clock) -> float | bool | str | None:
+    """The value of a knob in one epoch."""
+    value = source.value if isinstance(source, Fixed) else source.schedule(clock)
+    return round(value) if isinstance(source.domain, Whole) and isinstance(value, float) else value
+
+
+def settled(source: Fixed | Scheduled | Learned) -> float | bool | str | None:
+    """The value of a knob to look at without training: as in the last epoch, or where learning starts."""
+    return source.initial if isinstance(source, Learned) else value_at(source, _LAST)
+
+
+_LAST = Clock(epoch=99, epochs=100)
+
+
+def _refined(entry: Declared, knob: str, text: str) -> Source:
+    if knob not in entry.knobs:
+        raise (
+            unknown(f"knob of {entry.name}", knob, entry.knobs)
+            if entry.knobs
+            else UsageError(f"{entry.name} has no knobs, got {knob}={text}")
+        )
+    return _refine(entry.knobs[knob], text, f"{entry.name}: {knob}", entry.paper)
+
+
+def _refine(declared: Source, text: str, label: str, paper: str) -> Source:
     if isinstance(declared, FromData):
         raise UsageError(f"{label} is computed from the training data ({declared.meaning}) and cannot be set")
     domain = declared.domain
