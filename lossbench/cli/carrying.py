@@ -4,10 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
-from lossbench.cli.placing import best_executor, executor_for
+from lossbench.cli.placing import executor_for
 from lossbench.cli.preparing import prepare
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
@@ -51,7 +52,7 @@ def carry(
     """Train what is planned in sight of the store, for so many seconds at most."""
     from lossbench.losses import cautions
     from lossbench.store import Store, try_ingest
-    from lossbench.sweep import carry_out
+    from lossbench.sweep import carry_out, grouped
 
     chosen = replace(settings(how), watch=watch)
     place = chosen.home
@@ -68,7 +69,11 @@ def carry(
     if where.address is None:  # the machines of a cluster have data folders of their own
         prepare([each.spec.preset.data for each in todo], chosen.data_folder, plain=how.plain)
     if where.jobs == "auto":
-        executor = best_executor(todo, chosen)
+        # Imported here because it brings torch, as training does.
+        from lossbench.executors.choosing import choose
+
+        executor, choice = choose([each.spec for each in todo], partial(grouped, todo), chosen)
+        note(choice)
     begun: dict[str, str] = {}
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
     with stop_on_signals(seconds) as stop, follow(len(todo), stop, plain=how.plain) as show_event:

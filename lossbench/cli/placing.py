@@ -1,30 +1,18 @@
 """From the options of where cells run to the executor that runs them."""
 
-import math
-import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lossbench.cli.options import How, Where
-from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
     from lossbench.executors import Executor, Settings
-    from lossbench.sweep import Planned
 
-__all__ = ["best_executor", "executor_for", "workers_of"]
+__all__ = ["executor_for", "workers_of"]
 
 WORKER_MIB = 300
 """What a worker process keeps to itself once PyTorch is loaded; the libraries are shared."""
-
-WORTH_TRYING_SECONDS = 30.0
-"""What one process would take for all cells, from which trying others repays itself: two processes save a half at
-best, and to start those that are tried, and then those that train, takes some ten seconds."""
-
-FIRST = 16
-"""Cells of a plan whose presets tell how much memory each process takes."""
 
 
 def executor_for(where: Where, how: How, settings: "Settings") -> "Executor":
@@ -87,45 +75,6 @@ def _ray(where: Where, how: How, settings: "Settings") -> "Executor":
     except ModuleNotFoundError:
         raise UsageError("--engine ray needs an extra that is not installed: pip install 'lossbench[ray]'") from None
     return Ray(settings, address=where.address, data_dir=how.data_dir, cells_per_gpu=where.jobs_per_gpu)
-
-
-def best_executor(todo: "Sequence[Planned]", settings: "Settings") -> "Executor":
-    """The executor with as many processes as train the first cells fastest, which is said.
-
-    Where one process is soon done with all cells, it begins at once: finding out would take longer.
-    """
-    from lossbench.executors import Inline, Pool, trial
-    from lossbench.sweep import grouped
-
-    alone, *others = trial.arrangements(len(os.sched_getaffinity(0)), most=len(todo))
-    if not others:
-        return Inline(settings)
-    rates = {alone: trial.pace(grouped(todo, 1)[0], settings)}
-    seconds = sum(each.spec.preset.epochs for each in todo) / rates[alone]
-    if seconds < WORTH_TRYING_SECONDS:
-        note(f"{alone}: by the pace of the first cells, all are done in about {math.ceil(seconds)} s")
-        return Inline(settings)
-    fit = _most_processes(todo)
-    for each in others:
-        groups = grouped(todo, each.processes)
-        if each.processes <= min(fit, len(groups)):
-            rates[each] = trial.measure(each, groups, settings)
-    chosen = max(rates, key=lambda each: rates[each])
-    reached = [f"{each} reach {rate / rates[alone]:.2f}" for each, rate in rates.items() if each != alone]
-    note(f"{chosen}, from the first cells: against {alone}, {', '.join(reached) or 'no more fit into memory'}")
-    return Pool(settings, workers=chosen.processes) if chosen.processes > 1 else Inline(settings)
-
-
-def _most_processes(todo: "Sequence[Planned]") -> int:
-    """How many can train these cells at once within the memory that is free."""
-    from lossbench.costs import estimate
-    from lossbench.memory import available_mib
-
-    free = available_mib()
-    if free is None:
-        return len(todo)
-    largest = max(estimate(preset).memory_bytes for preset in {each.spec.preset for each in todo[:FIRST]})
-    return min(len(todo), max(1, int(free * 2**20 // largest)))
 
 
 def workers_of(where: Where) -> int:

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, now
-from lossbench.executors.work import Group, Settings, Stop, could_not_begin
+from lossbench.executors.work import Group, Rehearsal, Settings, Stop, could_not_begin
 from lossbench.journal import Journal
 
 __all__ = ["Pool", "parse_gpus", "visible_gpus"]
@@ -40,12 +41,43 @@ class Pool:
         self._gpus = gpus or gpus_for(settings.device)
         self._slots = set(range(workers))
         self._errors: list[LossbenchError] = []
+        self._kept: list[_Worker] = []
+
+    def pace(self, groups: Sequence[Group]) -> float:
+        """Cell epochs per second of all workers together, each with one of the groups; they are kept for `run`.
+
+        Raises:
+            LossbenchError: one of them could not start or train; none is kept.
+        """
+        try:
+            for slot in sorted(self._slots):
+                try:
+                    self._kept.append(self._start(slot))
+                except OSError as error:
+                    raise _no_start(error) from None
+            for worker, group in zip(self._kept, groups, strict=False):
+                worker.answer()
+                worker.begin_rehearsal(group)
+            for worker in self._kept:
+                worker.answer()
+            # The clock starts once the last one is ready.
+            for worker in self._kept:
+                worker.go_on()
+            return sum(worker.end_rehearsal() for worker in self._kept)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let workers go that were kept and have nothing to do."""
+        _dismiss(self._kept)
+        self._kept = []
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         self._errors = []
         waiting = list(reversed(groups))
         slots = set(self._slots)
-        workers: list[_Worker] = []
+        workers, self._kept = self._kept, []
         told = False
         try:
             while True:
@@ -67,9 +99,7 @@ class Pool:
                         # The workers there are go on without this one.
                         slots.discard(slot)
                         if not workers:
-                            self._errors.append(
-                                LossbenchError(f"a worker process could not start: {error.strerror or error}")
-                            )
+                            self._errors.append(_no_start(error))
                             waiting.clear()
                             break
                 if not waiting and not any(worker.group for worker in workers):
@@ -83,10 +113,7 @@ class Pool:
                         if not worker.up:
                             waiting.clear()
         finally:
-            for worker in workers:
-                worker.dismiss()
-            for worker in workers:
-                worker.wait()
+            _dismiss(workers)
         could_not_begin(self._errors)
 
     def _start(self, slot: int) -> "_Worker":
@@ -125,6 +152,17 @@ class Pool:
                     yield journal.append(RunEnded(run_id=run_id, at=now(), status="failed", reason=reason))
 
 
+def _no_start(error: OSError) -> LossbenchError:
+    return LossbenchError(f"a worker process could not start: {error.strerror or error}")
+
+
+def _dismiss(workers: "Sequence[_Worker]") -> None:
+    for worker in workers:
+        worker.dismiss()
+    for worker in workers:
+        worker.wait()
+
+
 class _Worker:
     """A worker process as its parent sees it."""
 
@@ -159,6 +197,34 @@ class _Worker:
     def begin(self, group: Group) -> None:
         self.group, self.begun = group, False
         self._send(group)
+
+    def begin_rehearsal(self, group: Group) -> None:
+        self.up, self.group = True, group
+        self._send(Rehearsal(group))
+
+    def go_on(self) -> None:
+        self._send(True)
+
+    def end_rehearsal(self) -> float:
+        """Cell epochs per second."""
+        rate = float(self.answer())
+        self.answer()
+        self.group = None
+        return rate
+
+    def answer(self) -> Any:
+        """The next thing it says: how fast a rehearsal was, or None when it is ready for what comes next.
+
+        Raises:
+            LossbenchError: it died, or tells that it could not do what it was asked for.
+        """
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            raise LossbenchError(f"a worker process died: {self.obituary()}") from None
+        if isinstance(message, LossbenchError):
+            raise message
+        return message
 
     def ask_to_stop(self) -> None:
         self._send(None)

@@ -15,7 +15,7 @@ from lossbench.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from lossbench.ranks import World
 
-__all__ = ["Executor", "Group", "Settings", "Stop", "could_not_begin", "one_by_one", "train"]
+__all__ = ["Executor", "Group", "Rehearsal", "Settings", "Stop", "could_not_begin", "one_by_one", "train"]
 
 Stop = Callable[[], bool]
 
@@ -27,6 +27,13 @@ class Group:
     cells: tuple[RunSpec, ...]
     run_ids: tuple[str | None, ...]
     """For each cell the attempt to continue, or None to begin a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A group that is trained for some seconds only to see how fast that goes."""
+
+    group: Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

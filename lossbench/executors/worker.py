@@ -9,7 +9,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from lossbench.errors import LossbenchError
-from lossbench.executors.work import Group, Settings, train
+from lossbench.executors.trial import pace
+from lossbench.executors.work import Group, Rehearsal, Settings, train
 
 POLL_SECONDS = 0.05
 """The parent is listened to at most this often: asking costs more than a small batch."""
@@ -60,13 +61,30 @@ def main() -> None:
     with contextlib.suppress(EOFError):
         settings: Settings = connection.recv()
         parent.tell(None)
-        while not parent.wishes_to_stop and (group := connection.recv()) is not None:
+        while not parent.wishes_to_stop and (asked := connection.recv()) is not None:
             parent.busy = True
-            _work(parent, settings, group)
+            match asked:
+                case Rehearsal(group=group):
+                    parent.tell(_rehearse(connection, settings, group))
+                case _:
+                    _work(parent, settings, asked)
             parent.busy = False
             # A worker that was asked to stop leaves without a word, or it might be given another group on its way out.
             if not parent.wishes_to_stop:
                 parent.tell(None)
+
+
+def _rehearse(connection: Connection, settings: Settings, group: Group) -> float | LossbenchError:
+    """Cell epochs per second, from the moment at which the parent says that all workers are ready."""
+
+    def ready() -> None:
+        connection.send(None)
+        connection.recv()
+
+    try:
+        return pace(group, settings, ready)
+    except LossbenchError as error:
+        return error
 
 
 def _work(parent: _Parent, settings: Settings, group: Group) -> None:

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from lossbench import memory
-from lossbench.cli import placing
+from lossbench.executors import choosing
 from tests.cli.conftest import Lossbench
 
 several = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
@@ -78,7 +77,7 @@ AUTO = ("sweep", "digits-cnn", "-s", "data.limit=300", "-s", "epochs=1", "--seed
 def test_jobs_by_measurement_train_everything_and_say_what_was_chosen(
     lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing, "WORTH_TRYING_SECONDS", 0)
+    monkeypatch.setattr(choosing, "WORTH_TRYING_SECONDS", 0)
     ended = lossbench(*AUTO)
     assert ended.code == 0
     assert len(ended.out.split()) == 2
@@ -98,8 +97,8 @@ def test_a_plan_that_is_soon_done_begins_at_once(lossbench: Lossbench) -> None:
 def test_cells_too_large_for_the_memory_that_is_free_are_not_tried_side_by_side(
     lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing, "WORTH_TRYING_SECONDS", 0)
-    monkeypatch.setattr(memory, "available_mib", lambda: 1000.0)
+    monkeypatch.setattr(choosing, "WORTH_TRYING_SECONDS", 0)
+    monkeypatch.setattr(choosing, "available_mib", lambda: 1000.0)
     ended = lossbench(*AUTO)
     assert ended.code == 0
     assert "no more fit into memory" in ended.err

@@ -206,6 +206,39 @@ def test_workers_survive_ctrl_c_end_on_sigterm_and_are_replaced_when_killed(home
     assert len({started.provenance["pid"] for started in process.values()}) >= 3
 
 
+def children() -> set[str]:
+    """The processes this one has begun, and that have not been waited for."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+def test_workers_that_rehearsed_train_what_follows_and_their_numbers_stay(home, tmp_path):
+    before, plan = children(), [group(cell(0)), group(cell(1, "adaptive"))]
+    pool = Pool(Settings(home=home, data_folder=NOWHERE, device="cpu", threads=1), workers=2)
+    assert pool.pace(plan) > 0
+    kept = children() - before
+    assert len(kept) == 2
+    events = list(pool.run(plan, never))
+    started = [event for event in events if isinstance(event, RunStarted)]
+    assert {str(event.provenance["pid"]) for event in started} == kept
+    alone = Home(tmp_path / "alone")
+    alone.create()
+    in_turn = list(executor_of("inline", alone).run(plan, never))
+    of_runs, of_runs_in_turn = by_run(events).values(), by_run(in_turn).values()
+    assert sorted(map(values, of_runs), key=str) == sorted(map(values, of_runs_in_turn), key=str)
+    assert children() == before
+    assert len(journalled(home)) == len(journalled(alone))
+
+
+@pytest.mark.parametrize("spoilt", [0, 1])
+def test_a_rehearsal_that_fails_says_why_and_leaves_no_worker(home, spoilt):
+    before, plan = children(), [group(cell(0)), group(cell(1))]
+    plan[spoilt] = group(cell(data=DataSpec(name="cifar100")))
+    pool = Pool(Settings(home=home, data_folder=NOWHERE, device="cpu"), workers=2)
+    with pytest.raises(DataError, match="cifar100"):
+        pool.pace(plan)
+    assert children() == before
+
+
 def test_workers_whose_parent_is_killed_stop_and_leave_checkpoints(home, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
