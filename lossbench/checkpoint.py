@@ -1,7 +1,7 @@
 """Checkpoints: what a run needs to go on, in files that are whole or not there.
 
-One file holds the members of one training program, a single network or a cohort; `checkpoint/<run id>.pt` is a link to
-it, so that every run finds its own. Its last 32 bytes are the SHA-256 of the rest.
+One file holds the members of one training program, a single network or a cohort, and `retention` leads every run to its
+own. Its last 32 bytes are the SHA-256 of the rest.
 
 A state goes to the disk in two steps. `save` writes it beside, reads it back and renames it to `.new`: no process that
 is killed loses it, for the kernel has it. `settle` syncs it, reads it back and renames it once more, so that no power
@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import torch
 
-from lossbench import processes
+from lossbench import processes, retention
 from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
 from lossbench.packing import pack, unpack
@@ -32,17 +32,12 @@ from lossbench.spec import RunSpec, differing_fields
 __all__ = [
     "Checkpoint",
     "asked",
-    "discard",
     "hold",
-    "keep",
-    "link",
     "load",
-    "make_room",
     "packed",
     "place",
     "save",
     "settle",
-    "tidy",
 ]
 
 FORMAT = 3
@@ -91,7 +86,7 @@ def save(
             raise out.error or error from error
         out.write(out.digest())
 
-    _write(home.checkpoints / f"{name}.members", fill)
+    _write(retention.of_program(home, name), fill)
 
 
 def hold(home: Home, name: str) -> None:
@@ -100,12 +95,12 @@ def hold(home: Home, name: str) -> None:
     Raises:
         StoreError: the name could not be given.
     """
-    file = home.checkpoints / f"{name}.members"
+    file = retention.of_program(home, name)
     try:
-        _held(file).unlink(missing_ok=True)
-        os.link(_new(file), _held(file))
+        retention.held(file).unlink(missing_ok=True)
+        os.link(retention.fresh(file), retention.held(file))
     except OSError as error:
-        raise _unwritable(file, error) from error
+        raise retention.unwritable(file, error) from error
 
 
 def settle(home: Home, name: str) -> None:
@@ -114,38 +109,23 @@ def settle(home: Home, name: str) -> None:
     Raises:
         StoreError: it cannot get there; the earlier ones are still in place.
     """
-    file = home.checkpoints / f"{name}.members"
-    held = _held(file)
+    file = retention.of_program(home, name)
+    beside = retention.held(file)
     try:
-        with held.open("rb") as written:
+        with beside.open("rb") as written:
             os.fsync(written.fileno())
             if not _whole(written):
                 raise OSError(5, "the disk gave back other bytes than were written")
-        if file.exists() and not file.samefile(held):
-            before = _previous(file)
+        if file.exists() and not file.samefile(beside):
+            before = retention.previous(file)
             before.unlink(missing_ok=True)
             os.link(file, before)
-        held.replace(file)
-        _sync(home.checkpoints)
+        beside.replace(file)
+        retention.sync(home.checkpoints)
     except OSError as error:
-        raise _unwritable(file, error) from error
+        raise retention.unwritable(file, error) from error
     finally:
-        held.unlink(missing_ok=True)
-
-
-def link(home: Home, name: str, run_ids: Collection[str]) -> None:
-    """Have runs go on from a settled file; files that no run goes on from any more go.
-
-    Raises:
-        StoreError: the links could not be written.
-    """
-    file = home.checkpoints / f"{name}.members"
-    try:
-        before = {_link(home.checkpoint(run_id), file) for run_id in run_ids}
-        _sync(home.checkpoints)
-        _drop_unlinked(home, before)
-    except OSError as error:
-        raise _unwritable(file, error) from error
+        beside.unlink(missing_ok=True)
 
 
 def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
@@ -154,11 +134,11 @@ def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
     Raises:
         StoreError: it cannot be read.
     """
-    file = _file(home, run_id)
+    file = retention.of_run(home, run_id)
     if file is None:
         return None
     try:
-        sound = next((each for each in _candidates(file) if _read(each, run_id)), file)
+        sound = next((each for each in retention.candidates(file) if _read(each, run_id)), file)
         return file.name, sound.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read checkpoint {home.checkpoint(run_id)}: {error.strerror}") from error
@@ -174,7 +154,7 @@ def place(home: Home, name: str, content: bytes, run_ids: Collection[str]) -> No
     program = name.removesuffix(".members")
     hold(home, program)
     settle(home, program)
-    link(home, program, run_ids)
+    retention.link(home, program, run_ids)
 
 
 def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
@@ -184,10 +164,10 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
         StoreError: there is one, but neither it nor the one before it can be read.
         UsageError: it belongs to another spec.
     """
-    file = _file(home, run_id)
+    file = retention.of_run(home, run_id)
     if file is None:
         return None
-    found = next(filter(None, (_read(each, run_id) for each in _candidates(file))), None)
+    found = next(filter(None, (_read(each, run_id) for each in retention.candidates(file))), None)
     if found is None:
         raise StoreError(
             f"checkpoint {home.checkpoint(run_id)} is damaged, and so is the one before it; --force starts the run anew"
@@ -199,47 +179,6 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
             f"run {run_id} was started with another {', '.join(fields)}; --force starts a new run with the present one"
         )
     return present
-
-
-def keep(home: Home, name: str, run_ids: Collection[str], epoch: int) -> None:
-    """Give the settled checkpoint a second name, `<run id>.epoch-<n>.pt`, that later ones leave alone."""
-    for run_id in run_ids:
-        link = home.checkpoints / f"{run_id}.epoch-{epoch}.pt"
-        link.unlink(missing_ok=True)
-        os.link(home.checkpoints / f"{name}.members", link)
-
-
-def make_room(home: Home, name: str) -> None:
-    """Give up the spare copies of a checkpoint for the sake of the disk."""
-    file = home.checkpoints / f"{name}.members"
-    for spare in (_older(file), _previous(file)):
-        spare.unlink(missing_ok=True)
-
-
-def discard(home: Home, run_ids: Collection[str]) -> None:
-    """Forget the checkpoints of these runs; a file goes with the last run that is linked to it.
-
-    Raises:
-        StoreError: one of them cannot be removed.
-    """
-    before = set()
-    try:
-        for run_id in run_ids:
-            link = home.checkpoint(run_id)
-            before.add(_target(link))
-            link.unlink(missing_ok=True)
-        _drop_unlinked(home, before)
-    except OSError as error:
-        raise StoreError(f"cannot remove a checkpoint from {home.checkpoints}: {error.strerror}") from error
-
-
-def tidy(home: Home, living: Callable[[str], bool]) -> None:
-    """Remove what killed processes left: files that no run is linked to and whose writer, by name, is not `living`."""
-    linked = {_target(link) for link in home.checkpoints.glob("*.pt")}
-    for file in home.checkpoints.glob("*.members*"):
-        name = file.name.partition(".")[0]
-        if f"{name}.members" not in linked and not living(name):
-            file.unlink(missing_ok=True)
 
 
 class _Digested:
@@ -268,9 +207,9 @@ class _Digested:
 
 def _write(file: Path, fill: Callable[[_Digested], object]) -> None:
     """Make the `.new` of a file, whole."""
-    fresh = _unfinished(file)
+    draft = retention.unfinished(file)
     try:
-        with fresh.open("w+b") as written:
+        with draft.open("w+b") as written:
             out = _Digested(written)
             fill(out)
             out.flush()
@@ -278,17 +217,13 @@ def _write(file: Path, fill: Callable[[_Digested], object]) -> None:
             if hashlib.file_digest(written, "sha256").digest() != out.digest():
                 raise OSError(5, "the disk gave back other bytes than were written")
         # Renaming onto a name that is taken would have the file system write at once, and wait for it.
-        _older(file).unlink(missing_ok=True)
+        retention.older(file).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            _new(file).rename(_older(file))
-        fresh.rename(_new(file))
+            retention.fresh(file).rename(retention.older(file))
+        draft.rename(retention.fresh(file))
     except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise _unwritable(file, error) from error
-
-
-def _unwritable(file: Path, error: OSError) -> StoreError:
-    return StoreError(f"cannot write checkpoint {file}: {error.strerror}")
+        draft.unlink(missing_ok=True)
+        raise retention.unwritable(file, error) from error
 
 
 def _whole(file: BinaryIO) -> bool:
@@ -299,75 +234,6 @@ def _whole(file: BinaryIO) -> bool:
         digest.update(chunk)
         left -= len(chunk)
     return file.read() == digest.digest()
-
-
-def _file(home: Home, run_id: str) -> Path | None:
-    """The settled file a run goes on from."""
-    name = _target(home.checkpoint(run_id))
-    return None if name is None else home.checkpoints / name
-
-
-def _target(link: Path) -> str | None:
-    """The file a run is linked to. Only its name counts: a link from elsewhere must not lead out of the folder."""
-    return link.readlink().name if link.is_symlink() else None
-
-
-def _link(link: Path, file: Path) -> str | None:
-    """Point a run to a file.
-
-    Returns:
-        The name of the file it pointed to before, if that was another.
-    """
-    before = _target(link)
-    if before == file.name:
-        return None
-    fresh = link.with_name(f"{link.name}.tmp")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(file.name)
-    fresh.replace(link)
-    return before
-
-
-def _drop_unlinked(home: Home, names: Collection[str | None]) -> None:
-    for name in names:
-        if name is not None and all(_target(link) != name for link in home.checkpoints.glob("*.pt")):
-            file = home.checkpoints / name
-            for each in (*_candidates(file), _unfinished(file)):
-                each.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _new(file: Path) -> Path:
-    return file.with_name(file.name + ".new")
-
-
-def _unfinished(file: Path) -> Path:
-    """What `.new` is while it is written; a killed process leaves it so."""
-    return file.with_name(file.name + ".new.tmp")
-
-
-def _older(file: Path) -> Path:
-    return file.with_name(file.name + ".older")
-
-
-def _held(file: Path) -> Path:
-    return file.with_name(file.name + ".held")
-
-
-def _previous(file: Path) -> Path:
-    return file.with_name(file.name + ".prev")
-
-
-def _candidates(file: Path) -> tuple[Path, ...]:
-    """The files a checkpoint may be in, newest first; one that was saved only just now may have no name yet."""
-    return _new(file), _older(file), file, _previous(file)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import torch
 
-from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective
+from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective, retention
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
 from lossbench.company import Work
@@ -35,7 +35,7 @@ from lossbench.events import (
     now,
 )
 from lossbench.home import Home, Keep
-from lossbench.journal import Journal, writing
+from lossbench.journal import Journal
 from lossbench.provenance import provenance
 from lossbench.ranks import World
 from lossbench.saving import Saver
@@ -108,9 +108,6 @@ def execute(
         runs = [
             _Run(spec, run_id, checkpoint.load(home, run_id, spec)) for spec, run_id in zip(cells, ids, strict=True)
         ]
-        # Who writes into a folder that machines share cannot be told from here.
-        if home.checkpoint_folder is None:
-            checkpoint.tidy(home, lambda name: _still_writing(home.journals / f"{name.partition('-')[0]}.jsonl"))
         with join() as world, Journal(home) as journal:
             # Only members at the same epoch can be trained together; they never depend on who is beside them.
             together = groupby(sorted(runs, key=_Run.standing), key=_Run.standing)
@@ -223,8 +220,8 @@ class _Execution:
             broken = error
         try:
             made = {"train_rows": len(dataset.train), **_label_noise(dataset), **_arithmetic(engine)}
-            shared = {"world_size": world.size, "batch_per_device": world.largest}
-            circumstances = {**provenance(device), **made, **shared, **self.owner}
+            asked = {"world_size": world.size, "batch_per_device": world.largest, "keep_checkpoints": self.keep}
+            circumstances = {**provenance(device), **made, **asked, **self.owner}
             yield from self._begin(from_epoch, circumstances)
             if broken is not None:
                 raise broken
@@ -287,7 +284,7 @@ class _Execution:
         yield from self._end("done", dict.fromkeys(self.alive, ""))
         if self.keep == "none":
             self.saver.drop()
-            checkpoint.discard(self.home, finished)
+            retention.discard(self.home, finished)
 
     def _keep_predictions(self, engine: Engine, members: Collection[int]) -> Iterator[Event]:
         if not members:
@@ -311,7 +308,7 @@ class _Execution:
         if broken:
             yield from self._end("diverged", broken)
             self.saver.drop()
-            checkpoint.discard(self.home, [self.runs[index].run_id for index in broken])
+            retention.discard(self.home, [self.runs[index].run_id for index in broken])
 
     def _end(self, status: Status, reasons: Mapping[int, str]) -> Iterator[Event]:
         """End the members of those numbers."""
@@ -322,7 +319,7 @@ class _Execution:
             except StoreError:
                 # On a full disk the spare checkpoint makes room for the last word. Should that fail too, the reason
                 # still reaches whoever watches, and the run will be found lost.
-                checkpoint.make_room(self.home, self.name)
+                retention.make_room(self.home, self.name)
                 with contextlib.suppress(StoreError):
                     self.journal.append(event, sync=True)
             yield event
@@ -389,7 +386,3 @@ def _label_noise(dataset: Dataset) -> dict[str, Any]:
 def _default_threads(spec: RunSpec) -> int:
     """One for the networks of cohorts, whose batches are too small to share out; else all that PyTorch would take."""
     return 1 if cohort.accepts(spec) else _ALL_THREADS
-
-
-def _still_writing(journal: Path) -> bool:
-    return journal.exists() and writing(journal)

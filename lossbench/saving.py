@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lossbench import checkpoint
+from lossbench import checkpoint, retention
 from lossbench.home import Home, Keep
 from lossbench.journal import Journal
 from lossbench.spec import RunSpec
@@ -62,10 +62,10 @@ class Saver:
         if self._keep == "all" or not self._linked:
             self.flush()
         if not self._linked:
-            checkpoint.link(self._home, self._name, members)
+            retention.link(self._home, self._name, members)
             self._linked = True
         if self._keep == "all":
-            checkpoint.keep(self._home, self._name, members, epoch)
+            retention.keep(self._home, self._name, members, epoch)
 
     def flush(self) -> None:
         """Wait until the newest state is settled.

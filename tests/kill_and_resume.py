@@ -23,6 +23,7 @@ from lossbench.journal import journals, read
 from lossbench.measures import SPEED
 from lossbench.provenance import provenance
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
+from lossbench.store import Store
 
 EPOCHS = 30
 CLOCKED = {f"train/{name}" for name in SPEED}
@@ -84,10 +85,7 @@ def again(home: Home) -> int:
 
 
 def fork_and_train(cells: list[RunSpec], home: Home) -> int:
-    """Start a child that trains the cells that are not done, going on with the runs it finds; gives its process id.
-
-    A run that was killed between its last word and the end of its checkpoint is gone on with too, for no more epochs.
-    """
+    """Start a child that trains the cells that are not done, going on with the runs it finds; gives its process id."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -97,11 +95,7 @@ def fork_and_train(cells: list[RunSpec], home: Home) -> int:
         told = bodies(home)
         known = {body["key"]: body["run_id"] for body in told if body["kind"] == "started"}
         done = {body["run_id"] for body in told if body["kind"] == "ended" and body["status"] == "done"}
-        left = [
-            cell
-            for cell in cells
-            if (run_id := known.get(cell.key)) not in done or (run_id and home.checkpoint(run_id).is_symlink())
-        ]
+        left = [cell for cell in cells if known.get(cell.key) not in done]
         if not left:
             os._exit(0)
         run_ids = [known.get(cell.key) for cell in left]
@@ -154,6 +148,8 @@ def main() -> None:
             kills += shaken(cells, home, chance)
             ended = [body["status"] for body in bodies(home) if body["kind"] == "ended"]
             runs = {body["run_id"] for body in bodies(home)}
+            with Store.open(home):
+                pass  # the next command, which finishes what was killed
             left = [path.name for path in home.checkpoints.iterdir() if path.name != "claims.lock"]
             seen.append(
                 {

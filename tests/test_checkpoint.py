@@ -10,7 +10,7 @@ import shutil
 import pytest
 import torch
 
-from lossbench import checkpoint
+from lossbench import checkpoint, retention
 from lossbench.errors import StoreError, UsageError
 from lossbench.losses import resolve
 from lossbench.spec import NUMBERS_VERSION, DataSpec, ModelSpec, OptimizerSpec, Preset, RunSpec
@@ -40,7 +40,7 @@ def settled(home, name="attempt-0", runs=(RUN,), epoch=1) -> None:
     save(home, name, runs, epoch)
     checkpoint.hold(home, name)
     checkpoint.settle(home, name)
-    checkpoint.link(home, name, runs)
+    retention.link(home, name, runs)
 
 
 def rewritten(file, **changes) -> None:
@@ -212,7 +212,7 @@ def test_a_link_never_leads_out_of_the_folder(home, tmp_path):
     home.checkpoint(RUN).symlink_to(outside)
     with pytest.raises(StoreError, match="damaged"):
         checkpoint.load(home, RUN, SPEC)
-    checkpoint.discard(home, [RUN])
+    retention.discard(home, [RUN])
     assert outside.exists()
 
 
@@ -227,17 +227,17 @@ def test_a_file_goes_with_the_last_run_that_needs_it(home):
     settled(home, "second-0", runs=(RUN,), epoch=2)
     assert {"first-0.members", "second-0.members"} <= names(home)
     assert checkpoint.load(home, OTHER, SPEC).epoch == 1
-    checkpoint.discard(home, [RUN])
+    retention.discard(home, [RUN])
     assert names(home) == {"first-0.members", "first-0.members.new", f"{OTHER}.pt"}
-    checkpoint.discard(home, [OTHER])
+    retention.discard(home, [OTHER])
     assert names(home) == set()
 
 
 def test_every_epoch_can_be_kept(home):
     for epoch in (1, 2):
         settled(home, epoch=epoch)
-        checkpoint.keep(home, "attempt-0", [RUN], epoch)
-    checkpoint.discard(home, [RUN])
+        retention.keep(home, "attempt-0", [RUN], epoch)
+    retention.discard(home, [RUN])
     assert names(home) == {f"{RUN}.epoch-1.pt", f"{RUN}.epoch-2.pt"}
 
 
@@ -251,5 +251,5 @@ def test_what_killed_processes_left_is_tidied_away(home):
         "alive-0.members.tmp",
     ):
         (home.checkpoints / left).write_bytes(b"torn")
-    checkpoint.tidy(home, lambda name: name.startswith("alive"))
+    retention.tidy(home, lambda name: name.startswith("alive"))
     assert names(home) == {"attempt-0.members", "attempt-0.members.new", f"{RUN}.pt", "alive-0.members.tmp"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lossbench import checkpoint, losses
+from lossbench import checkpoint, losses, retention
 from lossbench.errors import StoreError
 from lossbench.events import EpochDone, EpochMetrics, now
 from lossbench.journal import Journal
@@ -99,7 +99,7 @@ def test_a_state_that_is_dropped_is_never_settled_and_nothing_is_under_way_any_m
     threading.Timer(0.05, go_on.set).start()
     saver.drop()
     assert len(settled) == 2
-    checkpoint.discard(home, [RUN])
+    retention.discard(home, [RUN])
     saver.close()
     assert len(settled) == 2
     assert [path.name for path in home.checkpoints.iterdir()] == []

@@ -32,7 +32,7 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lossbench import checkpoint, journal, processes
+from lossbench import checkpoint, journal, processes, retention
 from lossbench.claims import claimed
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, Status, from_json, now
@@ -236,7 +236,7 @@ class Ray:
                 checkpoint.place(self._settings.home, news.name, news.content, news.run_ids)
                 task.tries = 0
             case Forgot():
-                checkpoint.discard(self._settings.home, news.run_ids)
+                retention.discard(self._settings.home, news.run_ids)
             case LossbenchError():
                 errors.append(news)
 

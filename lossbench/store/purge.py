@@ -1,12 +1,12 @@
 """Deleting runs for good: the one thing here that takes away what was recorded."""
 
 import contextlib
-import re
 from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
 
+from lossbench import retention
 from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
 from lossbench.store import file, ingest
@@ -46,10 +46,7 @@ def purge(home: Home, run_ids: Collection[str], *, wait: float = 30.0) -> None:
             taken = ingest.receipts(new)
         fresh.replace(home.store)
         drop_journals(home, {attempt: receipt for attempt, receipt in taken.items() if attempt in attempts})
-    for path in home.checkpoints.glob("*.pt"):
-        # Anything but an id in front would be a name somebody else has made up.
-        if path.name.partition(".")[0] in run_ids and re.fullmatch(r"[\w-]+(\.epoch-\d+)?\.pt", path.name):
-            path.unlink(missing_ok=True)
+    retention.forget(home, run_ids)
 
 
 def _copy_others(store: Path, fresh: Path, new: duckdb.DuckDBPyConnection, run_ids: Collection[str]) -> set[str]:

@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 from lossbench import processes
 from lossbench.errors import StoreBusy, StoreError, UsageError
 from lossbench.home import Home
-from lossbench.store import file, ingest, merge, rebuild
+from lossbench.store import file, healing, ingest, merge, rebuild
 
 __all__ = ["Rows", "Store", "try_ingest"]
 
@@ -63,13 +63,17 @@ class Store:
     def open(cls, home: Home, *, wait: float = 2.0) -> Iterator["Store"]:
         """Take in the journals of a home and open its store; without any there, an empty one that leaves no file.
 
+        What killed processes left undone is done first, as far as that can be.
+
         Raises:
             StoreError: the store is damaged, foreign or newer, or an older one cannot be rebuilt.
         """
         notes: list[str] = []
         connection = _current(home, wait, notes)
         try:
-            yield cls(connection, home.store, notes)
+            store = cls(connection, home.store, notes)
+            healing.clear_up(store, home)
+            yield store
         finally:
             connection.close()
 
