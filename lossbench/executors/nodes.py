@@ -170,15 +170,25 @@ class Seat:
             self._home.create()
             for each in checkpoints:
                 checkpoint.place(self._home, each.name, each.content, each.run_ids)
-            outbox = _Outbox(self._home)
-            flushed = 0.0
+        except LossbenchError as error:
+            yield error
+            return
+        outbox = _Outbox(self._home)
+        flushed = 0.0
+        broken: Exception | None = None
+        try:
             for _ in train(group, self._settings, self._stop.is_set, self._owner):
                 if time.monotonic() - flushed >= FLUSH_SECONDS:
                     yield from outbox.news()
                     flushed = time.monotonic()
-            yield from outbox.news()
-        except LossbenchError as error:
-            yield error
+        except Exception as error:
+            broken = error
+        # What went wrong may have come after something worth telling: the next group's outbox begins where this ends.
+        yield from outbox.news()
+        if isinstance(broken, LossbenchError):
+            yield broken
+        elif broken is not None:
+            raise broken
 
     def leave(self) -> None:
         """Clear away, once the driver has heard everything."""
@@ -202,20 +212,24 @@ class _Outbox:
                     file.seek(known)
                     yield Told(attempt=attempt, offset=known, lines=file.read(size - known))
         before, self._links = self._links, self._linked()
-        for name, modified in {place for run_id, place in self._links.items() if before.get(run_id) != place}:
-            run_ids = tuple(run_id for run_id, place in self._links.items() if place == (name, modified))
+        for place in {place for run_id, place in self._links.items() if before.get(run_id) != place}:
+            name, run_ids = place[0], tuple(run_id for run_id, its in self._links.items() if its == place)
             yield Saved(name=name, content=(self._home.checkpoints / name).read_bytes(), run_ids=run_ids)
         if gone := tuple(before.keys() - self._links.keys()):
             yield Forgot(run_ids=gone)
 
-    def _linked(self) -> dict[str, tuple[str, int]]:
-        """For each run the file that its checkpoint is in and when that was written; nothing for a shared folder."""
+    def _linked(self) -> dict[str, tuple[str, int, int]]:
+        """For each run the file that its checkpoint is in, and what tells it from an earlier one of that name.
+
+        Nothing for a shared folder. A time of writing alone would not do: two may lie within one tick of the clock.
+        """
         if self._home.checkpoint_folder is not None:
             return {}
         links = {}
         for link in self._home.checkpoints.glob("*.pt"):
             with contextlib.suppress(OSError):
-                links[link.stem] = (link.readlink().name, link.stat().st_mtime_ns)
+                found = link.stat()
+                links[link.stem] = (link.readlink().name, found.st_mtime_ns, found.st_ino)
         return links
 
 
