@@ -21,6 +21,7 @@ from lossbench.home import Home
 __all__ = [
     "SCHEMA_VERSION",
     "SEALED",
+    "BeingWrittenError",
     "NewerSchemaError",
     "OlderSchemaError",
     "connect",
@@ -58,6 +59,10 @@ _FOREIGN = "is a DuckDB file, but not a store of lossbench; name another folder 
 
 class OlderSchemaError(Exception):
     """The file has an earlier schema and waits to be rebuilt."""
+
+
+class BeingWrittenError(StoreBusy):
+    """Another lossbench is at the file."""
 
 
 class NewerSchemaError(StoreError):
@@ -158,7 +163,7 @@ def locked(home: Home, *, wait: float) -> Iterator[None]:
     """Hold the kernel lock that every writer of lossbench takes; it is freed when its holder dies.
 
     Raises:
-        StoreBusy: another lossbench held it all the time.
+        BeingWrittenError: another lossbench held it all the time.
         StoreError: the lock file cannot be made.
     """
     # Only writers need it, and importing it takes a tenth of a second.
@@ -168,7 +173,7 @@ def locked(home: Home, *, wait: float) -> Iterator[None]:
     try:
         lock.acquire(poll_interval=0.01)
     except Timeout as error:
-        raise StoreBusy(
+        raise BeingWrittenError(
             f"{home.store} is being written by another lossbench; the journals are safe, try again"
         ) from error
     except OSError as error:

@@ -148,12 +148,16 @@ def _take_in(home: Home) -> list[str]:
 def _current(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
     """A reading connection that knows all the journals say, waiting for other processes only so long."""
     deadline = time.monotonic() + wait
+    why: StoreBusy | None = None
     while True:
         try:
             return _up_to_date(home, max(0.0, deadline - time.monotonic()), notes)
         except StoreBusy as busy:
+            # Whoever holds the file for long tells more than one of us who has tried in vain as well.
+            if why is None or not isinstance(busy, file.BeingWrittenError):
+                why = busy
             if time.monotonic() >= deadline:
-                return _beside(home, notes, str(busy).partition(";")[0])
+                return _beside(home, notes, str(why).partition(";")[0])
         time.sleep(_POLL_SECONDS)
 
 

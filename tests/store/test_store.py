@@ -137,6 +137,30 @@ def test_another_lossbench_that_writes_for_long_is_named_and_the_journals_are_sh
     assert "another lossbench" in notes[0]
 
 
+def test_a_stranger_is_named_although_others_of_us_are_trying_in_vain_as_well(
+    home: Home, tell: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell.run("one")
+    seen(home)
+    tell.run("two")
+    lock, real = FileLock(home.lock, thread_local=False), file.locked
+    with stranger(home, "reading") as pid:
+
+        @contextmanager
+        def locked_by_others_from_the_first_attempt_on(home: Home, *, wait: float) -> Iterator[None]:
+            try:
+                with real(home, wait=wait):
+                    yield
+            finally:
+                lock.acquire()
+
+        monkeypatch.setattr(file, "locked", locked_by_others_from_the_first_attempt_on)
+        runs, notes = seen(home, wait=0.1)
+        lock.release(force=True)
+    assert runs == ["one", "two"]
+    assert f"held by process {pid} " in notes[0]
+
+
 def test_this_process_may_have_the_store_open_while_it_trains(home: Home, tell: Teller) -> None:
     tell.run("one")
     with Store.open(home) as store:
