@@ -3,15 +3,16 @@
 import base64
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
 from lossbench import charts, plots
-from lossbench.compare import Comparison, compare_losses
+from lossbench.compare import Comparison
 from lossbench.errors import NotComparable, NothingFound
 from lossbench.plots import Request
+from lossbench.plots.comparing import compared
 from lossbench.plots.runs import select
 from lossbench.render import Column, Table
 from lossbench.render.comparison import comparison_document
@@ -34,8 +35,8 @@ class Report:
     comparison: Comparison | None
 
 
-def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence[str] = ()) -> Report:
-    """Compare the runs of a request, each loss at its own value of the `tuned` fields, and draw them.
+def html_report(store: Store, request: Request, *, at: datetime) -> Report:
+    """Compare the runs of a request, and draw them.
 
     Raises:
         NothingFound: no run matches.
@@ -44,7 +45,7 @@ def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence
     rows = queries.runs(store, Selection(runs=tuple(row.run_id for row in select(store, request))))
     presets = sorted({row.preset for row in rows})
     title = f"lossbench report: {', '.join(presets)}"
-    comparison, verdicts = _comparison(store, request, tuned)
+    comparison, verdicts = _comparison(store, request)
     body = [
         f"<h1>{escape(title)}</h1>\n",
         f'<p class="dim">{len(rows)} runs of {len(presets)} presets; written {at:%Y-%m-%d %H:%M} UTC</p>\n',
@@ -65,12 +66,9 @@ def html_report(store: Store, request: Request, *, at: datetime, tuned: Sequence
     return Report(html=head + "".join(body) + "</body>\n</html>\n", comparison=comparison)
 
 
-def _comparison(store: Store, request: Request, tuned: Sequence[str]) -> tuple[Comparison | None, list[str]]:
-    metric = request.metrics[0] if request.metrics else None
+def _comparison(store: Store, request: Request) -> tuple[Comparison | None, list[str]]:
     try:
-        found = compare_losses(
-            store, request.selection, baseline=request.baseline, metric=metric, at=request.at, tuned=tuned
-        )
+        found = compared(store, request)
     except (NothingFound, NotComparable) as error:
         return None, [f'<p class="warn">No verdict: {escape(str(error))}</p>\n']
     return found, [*html_sections(comparison_document(found))]

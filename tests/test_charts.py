@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from lossbench import charts
 from lossbench.charts import Axis, Bars, Box, Cells, Figure, Line, Panel, Points, Rule, Span, array
 from lossbench.charts.canvas import marker_of
 from lossbench.charts.scale import limits, ticks
+from lossbench.charts.shorten import shortened
 from lossbench.errors import UsageError
 
 EPOCHS = np.arange(1.0, 31.0)
@@ -145,6 +147,67 @@ def test_panels_beyond_the_screen_are_counted_and_can_be_seen(width: int, height
     assert len(whole.splitlines()) <= room
     assert all(f"preset {i}" in whole for i in range(9))
     assert "not shown" in charts.text(MANY, width=width, height=room - 1, color=False)
+
+
+def many_rows(mark: str) -> Figure:
+    """Forty categories in two blocks, of which the last two sum up."""
+    names = (
+        "first",
+        *(f"preset-{i}" for i in range(18)),
+        "second",
+        *(f"preset-{i}" for i in range(18, 36)),
+        "all",
+        "x",
+    )
+    y = Axis(title="", names=names, headings=(0, 19, 38), closing=2)
+    held = [place for place in range(40) if place not in y.headings]
+    marks: tuple[charts.Mark, ...]
+    if mark == "points":
+        marks = tuple(Points(series=0, x=array([place]), y=array([place])) for place in held)
+    elif mark == "box":
+        five = {"low": 0.0, "quarter": 1.0, "median": 2.0, "three_quarters": 3.0, "high": 4.0}
+        marks = (Rule(axis="x", at=1.0), *(Box(series=0, y=float(place), **five) for place in held))
+    elif mark == "line":
+        marks = (Line(series=None, x=array(held), y=array(held)),)
+    else:
+        marks = (Cells(values=np.arange(80.0).reshape(40, 2)),)
+    x = Axis(title="rank", names=("1", "2")) if mark == "cells" else Axis(title="gain", unit="points")
+    return Figure(title="many", panels=(Panel(x=x, y=y, marks=marks),), series=("",), caption="n = 5")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 19), (120, 23), (40, 16)])
+@pytest.mark.parametrize("mark", ["points", "box", "line", "cells"])
+def test_categories_beyond_the_screen_are_counted_and_can_be_seen(mark: str, width: int, height: int) -> None:
+    figure = many_rows(mark)
+    text = charts.text(figure, width=width, height=height, color=False)
+    assert len(text.splitlines()) <= height
+    told = re.search(r"not shown: (\d+) of 40 rows; --height (\d+) shows all", " ".join(text.split()))
+    assert told is not None
+    shown = [name for name in figure.panels[0].y.names if re.search(rf"(?<![\w-]){name}(?![\w-])", text)]
+    assert len(shown) == 40 - int(told[1])
+    assert {"first", "preset-0", "all", "x"} <= set(shown)
+    whole = charts.text(figure, width=width, height=int(told[2]) - 1, color=False)
+    assert "preset-35" in whole
+    assert "not shown" not in whole
+
+
+def test_a_mark_keeps_its_category_on_a_smaller_picture() -> None:
+    panel = many_rows("points").panels[0]
+    smaller = shortened(panel, 21)
+    # The second block has lost its rows, and with them its heading.
+    assert smaller.y.names == (*panel.y.names[:19], "all", "x")
+    placed = {smaller.y.names[int(mark.y[0])]: float(mark.x[0]) for mark in smaller.marks}
+    assert placed == {
+        name: float(i) for i, name in enumerate(panel.y.names) if name in smaller.y.names and i not in (0, 38)
+    }
+
+
+def test_an_interval_does_not_hide_the_line_it_crosses() -> None:
+    figure = FIGURES["forest"]
+    crossed = charts.text(figure, width=80, height=19, color=False)
+    apart = replace(figure.panels[0], marks=(Rule(axis="x", at=9.0), *figure.panels[0].marks[1:]))
+    assert "┼" in crossed
+    assert "┼" not in charts.text(replace(figure, panels=(apart,)), width=80, height=19, color=False)
 
 
 def test_an_endless_page_shows_every_panel_at_a_readable_height() -> None:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import plotext
 
-from lossbench.charts.figure import Array, Bars, Box, Line, Panel, Points, Rule, Span
+from lossbench.charts.figure import Array, Axis, Bars, Box, Line, Panel, Points, Rule, Span
 from lossbench.charts.scale import limits, place, places, ticks
 
 __all__ = ["Canvas", "color_of", "marker_of"]
@@ -43,7 +43,7 @@ class Canvas:
             airy = count == 1 or self.rows >= 2 * count + 1
             self.rows = 2 * count + 1 if airy else count
             self.y = (-0.5, count - 0.5) if airy else (0.0, count - 1.0)
-        self.y_ticks = ticks(panel.y, *self.y, most=max(2, self.rows // 3))
+        self.y_ticks = _outlined(panel.y, ticks(panel.y, *self.y, most=max(2, self.rows // 3)))
         margin = max((len(label) for _, label in self.y_ticks), default=0) + 1
         self.columns = max(8, width - margin)
         self.x_ticks = self._spaced(ticks(panel.x, *self.x, most=max(2, self.columns // 9)))
@@ -151,7 +151,16 @@ class Canvas:
         if mark.low is not None and mark.high is not None:
             glyph, across, axis = ("─", y, self.panel.x) if mark.along == "x" else ("│", x, self.panel.y)
             self._strokes(mark.along, across, place(axis, mark.low), place(axis, mark.high), glyph, shade)
+            if mark.along == "x":
+                self._crossings(y, mark.low, mark.high, shade)
         self._dots(x, y, marker_of(mark.series), shade)
+
+    def _crossings(self, y: Array, low: Array, high: Array, shade: int) -> None:
+        """Intervals along x over the reference lines that they would hide."""
+        for rule in self.panel.marks:
+            if isinstance(rule, Rule) and rule.axis == "x":
+                over = y[(low < rule.at) & (high > rule.at)]
+                self._dots(np.full(len(over), places(self.panel.x, rule.at)), over, "┼", shade)
 
     def _box(self, mark: Box) -> None:
         shade, y = color_of(mark.series), np.array([mark.y])
@@ -201,6 +210,15 @@ class Canvas:
         longest = max((len(label) for _, label in marks), default=1) + 2
         every = max(1, -(-len(marks) * longest // max(1, self.columns)))
         return marks[::every]
+
+
+def _outlined(axis: Axis, marks: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Categories beneath their headings: all flush left, where without headings they are flush right."""
+    if not axis.headings:
+        return marks
+    labels = [label if spot in axis.headings else f"  {label}" for spot, label in marks]
+    longest = max(map(len, labels))
+    return [(spot, label.ljust(longest)) for (spot, _), label in zip(marks, labels, strict=True)]
 
 
 def _tidy(line: str) -> str:

@@ -40,6 +40,10 @@ class Axis:
     """Ticks at whole numbers only."""
     names: tuple[str, ...] = ()
     """Categories at 0, 1, 2 ... instead of numbers; on a y axis the first is at the top."""
+    headings: tuple[int, ...] = ()
+    """Places among the categories that hold nothing but stand as headings above those that follow."""
+    closing: int = 0
+    """How many of the last categories sum up the others: a picture too small for all of them keeps these."""
     limits: tuple[float, float] | None = None
 
     @property

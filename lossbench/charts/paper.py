@@ -98,6 +98,8 @@ def _panel(panel: Panel, axes: "Axes") -> None:
     if panel.y.names and not any(isinstance(mark, Cells) for mark in panel.marks):
         axes.set_yticks(range(len(panel.y.names)), ["\n".join(_folded(name)) for name in panel.y.names])
         axes.set_ylim(len(panel.y.names) - 0.5, -0.5)
+        for place in panel.y.headings:
+            axes.get_yticklabels()[place].set_fontweight("bold")
         axes.grid(False, axis="y")
 
 

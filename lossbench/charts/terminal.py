@@ -9,6 +9,7 @@ from itertools import accumulate, chain, zip_longest
 from lossbench.charts.canvas import Canvas, color_of, marker_of
 from lossbench.charts.figure import Cells, Figure, Panel
 from lossbench.charts.heat import heat_map
+from lossbench.charts.shorten import fewest, shortened
 
 __all__ = ["draw"]
 
@@ -21,8 +22,9 @@ _ROOMY_WIDTH = 56
 def draw(figure: Figure, *, width: int, height: int, color: bool, endless: bool = False) -> str:
     """The figure in `width` columns and `height` rows: smaller screens get smaller panels, never cut ones.
 
-    Panels for which no room is left, however small, are counted in a last line with the height that shows them. Where
-    the page is endless they follow one another instead, each as tall as reads well.
+    Panels for which no room is left, however small, and categories that a single panel has no lines for, are counted in
+    a last line with the height that shows them. Where the page is endless panels follow one another instead, each as
+    tall as reads well.
     """
     head = [_bold(line, color) for line in _fold(figure.title, width)] + list(_legend(figure.series, width, color))
     foot = _fold(figure.caption, width) if figure.caption else []
@@ -38,11 +40,9 @@ def draw(figure: Figure, *, width: int, height: int, color: bool, endless: bool 
     needed = sum(map(len, rows))
     if needed > room and not endless:
         # One row more than the picture, for the prompt.
-        remark = f"of {len(figure.panels)} panels; --height {height - room + needed + 1} shows all"
-        shown = _fitting(rows, room - len(_fold(f"not shown: {len(figure.panels)} {remark}", width)))
-        if shown < len(rows):
-            foot += _fold(f"not shown: {len(figure.panels) - across * shown} {remark}", width)
-            rows = rows[:shown]
+        advice = f"; --height {height - room + needed + 1} shows all"
+        rows, remark = _fitting(figure.panels, rows, across, width, room - 1 - (width < _ROOMY_WIDTH), color)
+        foot += _fold(f"not shown: {remark}{advice}", width) if remark else []
     return "".join(f"{line.rstrip()}\n" for line in [*head, *chain(*rows), *foot])
 
 
@@ -56,10 +56,36 @@ def _drawn(panels: Sequence[Panel], across: int, width: int, height: int, color:
     return rows
 
 
-def _fitting(rows: Sequence[Sequence[str]], room: int) -> int:
-    """How many rows of panels fit from the first on; a single one is shown whatever its height."""
+def _fitting(
+    panels: Sequence[Panel], rows: list[list[str]], across: int, width: int, room: int, color: bool
+) -> tuple[list[list[str]], str]:
+    """As many rows of panels as fit from the first on, and what is left out; a first one too high loses categories."""
     ends = list(accumulate(map(len, rows)))
-    return max(1, sum(end <= room for end in ends))
+    shown = max(1, sum(end <= room for end in ends))
+    left_out = []
+    if ends[0] > room:
+        own = (width - 2 * (across - 1)) // across
+        first = [_squeezed(panel, own, room, color) for panel in panels[:across]]
+        rows = [[_beside(parts, own) for parts in zip_longest(*(lines for lines, _ in first), fillvalue="")]]
+        missing, every = sum(count for _, count in first), sum(len(panel.y.names) for panel in panels[:across])
+        left_out += [f"{missing} of {every} rows"] if missing else []
+    if across * shown < len(panels):
+        left_out.append(f"{len(panels) - across * shown} of {len(panels)} panels")
+    return rows[:shown], " and ".join(left_out)
+
+
+def _squeezed(panel: Panel, width: int, room: int, color: bool) -> tuple[list[str], int]:
+    """The panel with as many of its categories as fit into `room` lines, and how many these leave out."""
+    lines, every = _panel(panel, width, _LEAST_HEIGHT, color), len(panel.y.names)
+    if len(lines) <= room or not every:
+        return lines, 0
+    low, high = fewest(panel.y), every
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = len(_panel(shortened(panel, middle), width, _LEAST_HEIGHT, color)) <= room
+        low, high = (middle, high) if fits else (low, middle)
+    smaller = shortened(panel, low)
+    return _panel(smaller, width, _LEAST_HEIGHT, color), every - len(smaller.y.names)
 
 
 def _panels_across(count: int, width: int, room: int) -> int:
@@ -72,16 +98,25 @@ def _panels_across(count: int, width: int, room: int) -> int:
 
 def _panel(panel: Panel, width: int, height: int, color: bool) -> list[str]:
     heading = [_bold(line, color) for line in _fold(panel.title, width)] if panel.title else []
-    names = panel.y.names
-    if max(map(len, names), default=0) > width / 2:
-        for number, name in enumerate(names, 1):
-            heading += _fold(f"{number} {name}", width)
-        panel = replace(panel, y=replace(panel.y, names=tuple(str(number) for number in range(1, len(names) + 1))))
+    if max(map(len, panel.y.names), default=0) > width / 2:
+        listed, panel = _numbered(panel)
+        heading += chain.from_iterable(_fold(line, width) for line in listed)
     for mark in panel.marks:
         if isinstance(mark, Cells):
             return heading + heat_map(panel, mark, width, color)
     heading += _fold(panel.y.label, width) if panel.y.label else []
     return heading + Canvas(panel, width, max(_LEAST_HEIGHT - 1, height - len(heading))).lines(color)
+
+
+def _numbered(panel: Panel) -> tuple[list[str], Panel]:
+    """Categories too long to stand beside the picture, as a list above it, and the panel with their numbers."""
+    lines: list[str] = []
+    labels: list[str] = []
+    for place, name in enumerate(panel.y.names):
+        heads = place in panel.y.headings
+        labels.append("" if heads else str(1 + sum(map(bool, labels))))
+        lines.append(name if heads else f"{labels[-1]} {name}")
+    return lines, replace(panel, y=replace(panel.y, names=tuple(labels), headings=()))
 
 
 def _legend(series: Sequence[str], width: int, color: bool) -> Iterator[str]:

@@ -14,7 +14,7 @@ from lossbench.errors import UsageError
 if TYPE_CHECKING:
     from lossbench.store import Selection
 
-__all__ = ["BaselineOption", "Chosen", "Judged", "TunedOption", "min_effect_option", "moment"]
+__all__ = ["AllowOption", "BaselineOption", "Chosen", "Judged", "TunedOption", "min_effect_option", "moment"]
 
 _DATES = "a date such as 2026-11-21 or 2026-11-21T14:30 (UTC), or an age such as 7d, 12h or 30m"
 
@@ -64,6 +64,17 @@ TunedOption = Annotated[
         metavar="FIELD",
         help="Compare each loss at the value of this field, such as optimizer.lr or loss.gamma, that is best on "
         "its validation rows; repeatable.",
+        show_default=False,
+    ),
+]
+
+
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="FIELD",
+        help="Compare runs although this field of the preset differs; repeatable.",
         show_default=False,
     ),
 ]

@@ -6,7 +6,7 @@ import typer
 
 from lossbench.cli import terminal
 from lossbench.cli.app import FormatOption, app, reading
-from lossbench.cli.asking import Chosen, Judged, TunedOption, min_effect_option
+from lossbench.cli.asking import AllowOption, Chosen, Judged, TunedOption, min_effect_option
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
@@ -24,15 +24,7 @@ def compare(
         Literal["holm", "bh", "none"], typer.Option("--correct", help="Correction of p for several losses.")
     ] = "holm",
     alpha: Annotated[float, typer.Option("--alpha", help="Chance of a false alarm, between 0 and 0.5.")] = 0.05,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow",
-            metavar="FIELD",
-            help="Compare runs although this field of the preset differs; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    allow: AllowOption = None,
     claim: Annotated[
         Literal["better", "not-worse", "equivalent"] | None,
         typer.Option(

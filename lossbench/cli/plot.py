@@ -1,21 +1,24 @@
 """`lossbench plot`: pictures of runs, in the terminal or as a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, TagFilter, WhereOption, app, reading
-from lossbench.cli.asking import BaselineOption
+from lossbench.cli.app import app, reading
+from lossbench.cli.asking import AllowOption, BaselineOption, Chosen, TunedOption
+from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import derivatives, spelled
 from lossbench.cli.terminal import emit, note, screen
-from lossbench.errors import UsageError
 
 Names = list[str] | None
 
 
 @app.command("plot")
+@takes_sets
 def plot(
+    *,
     kind: Annotated[
         str,
         typer.Argument(
@@ -24,13 +27,7 @@ def plot(
             "sweep or throughput.",
         ),
     ] = "curves",
-    presets: Annotated[
-        Names,
-        typer.Argument(
-            metavar="PRESET", help="Presets, as names or patterns such as 'uci-*'. [default: all]", show_default=False
-        ),
-    ] = None,
-    losses: LossFilter = None,
+    chosen: Chosen,
     metrics: Annotated[
         Names,
         typer.Option(
@@ -52,6 +49,8 @@ def plot(
         ),
     ] = None,
     baseline: BaselineOption = "ce",
+    tuned: TunedOption = None,
+    allow: AllowOption = None,
     band: Annotated[
         Literal["ci", "sd", "minmax", "seeds"], typer.Option("--band", help="How to show the spread.")
     ] = "ci",
@@ -88,9 +87,6 @@ def plot(
             "--height", min=8, help="Rows. [default: the terminal's; in a pipe as many as it takes]", show_default=False
         ),
     ] = None,
-    tags: TagFilter = None,
-    where: WhereOption = None,
-    home: HomeOption = None,
 ) -> None:
     """Draw runs, in the terminal or into a file.
 
@@ -101,38 +97,42 @@ def plot(
       lossbench plot
       lossbench plot curves digits-mlp -m top1_acc -m nll --split train --split test
       lossbench plot diff digits-mlp --baseline ce --smooth 5
-      lossbench plot forest 'uci-*' --out forest.pdf
+      lossbench plot forest 'uci-*' --tuned optimizer.lr --out forest.pdf
       lossbench plot sweep digits-mlp --field optimizer.lr --log x
       lossbench plot gradient -l ce -l adaptive -l focal:gamma=3
     """
     from lossbench import charts, plots
-    from lossbench.store import Selection
+    from lossbench.compare.suite import asked
 
+    request = plots.Request(
+        selection=chosen.selection(),
+        baseline=baseline,
+        metrics=tuple(metrics or ()),
+        splits=tuple(splits or ("test",)),
+        at=at,
+        tuned=tuple(tuned or ()),
+        allow=tuple(allow or ()),
+        band=band,
+        smooth=smooth,
+        first_epoch=first,
+        log_x=log in ("x", "xy"),
+        log_y=log in ("y", "xy"),
+        fields=tuple(fields or ()),
+        classes=classes,
+    )
+    plots.check(kind, request)
     if kind == "gradient":
-        if presets:
-            raise UsageError(f"gradient draws losses, not the runs of {presets[0]}; name losses with --loss")
         from lossbench.plots.gradient import draw_losses
 
-        figure = draw_losses(losses or (), classes=classes, derivatives=derivatives(classes), log_y=log in ("y", "xy"))
+        figure = draw_losses(
+            chosen.losses or (), classes=classes, derivatives=derivatives(classes), log_y=request.log_y
+        )
     else:
-        with reading(home) as store:
-            held, *shown = spelled(store, [baseline, *(losses or ())])
-            request = plots.Request(
-                selection=Selection(
-                    presets=tuple(presets or ()), losses=tuple(shown), tags=tuple(tags or ()), where=where
-                ),
-                baseline=held,
-                metrics=tuple(metrics or ()),
-                splits=tuple(splits or ("test",)),
-                at=at,
-                band=band,
-                smooth=smooth,
-                first_epoch=first,
-                log_x=log in ("x", "xy"),
-                log_y=log in ("y", "xy"),
-                fields=tuple(fields or ()),
-            )
-            figure = plots.figure(kind, store, request)
+        with reading(chosen.home) as store:
+            held, *shown = spelled(store, [baseline, *(chosen.losses or ())])
+            wanted = asked(store, chosen.presets or (), shown, request.tuned)
+            selection = chosen.selection(presets=wanted.presets, losses=wanted.losses)
+            figure = plots.figure(kind, store, replace(request, selection=selection, baseline=held, tuned=wanted.tuned))
     if out is not None:
         charts.save(figure, out)
         note(f"wrote {out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import app, reading
-from lossbench.cli.asking import Chosen, Judged, TunedOption
+from lossbench.cli.asking import AllowOption, Chosen, Judged, TunedOption
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.spelling import spelled
@@ -21,6 +21,7 @@ def report(
     chosen: Chosen,
     judged: Judged,
     tuned: TunedOption = None,
+    allow: AllowOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
 ) -> None:
     """Write verdicts, tables and figures to one HTML page.
@@ -45,8 +46,10 @@ def report(
             baseline=baseline,
             metrics=(judged.metric,) if judged.metric else (),
             at=judged.at,
+            tuned=wanted.tuned,
+            allow=tuple(allow or ()),
         )
-        made = html_report(store, request, at=datetime.now(UTC), tuned=wanted.tuned)
+        made = html_report(store, request, at=datetime.now(UTC))
     try:
         out.write_text(made.html, encoding="utf-8")
     except OSError as error:

@@ -5,10 +5,10 @@ from importlib import import_module
 
 from lossbench.charts import Figure
 from lossbench.errors import unknown
-from lossbench.plots.request import Band, Request
+from lossbench.plots.request import Band, Request, refuse_unused
 from lossbench.store import Store
 
-__all__ = ["KINDS", "Band", "Request", "figure"]
+__all__ = ["KINDS", "Band", "Request", "check", "figure"]
 
 KINDS = {
     "curves": "training.draw_curves",
@@ -18,10 +18,10 @@ KINDS = {
     "box": "finals.draw_box",
     "strip": "finals.draw_strip",
     "sweep": "sweeps.draw_sweep",
-    "forest": "effects.draw_forest",
-    "cd": "effects.draw_critical_difference",
-    "profile": "effects.draw_profile",
-    "ranks": "effects.draw_ranks",
+    "forest": "forest.draw_forest",
+    "cd": "ranking.draw_critical_difference",
+    "profile": "ranking.draw_profile",
+    "ranks": "ranking.draw_ranks",
     "calibration": "predicted.draw_calibration",
     "confidence": "predicted.draw_confidence",
 }
@@ -31,15 +31,23 @@ KINDS = {
 """
 
 
-def figure(kind: str, store: Store, request: Request) -> Figure:
-    """The chart of that kind.
+def check(kind: str, request: Request) -> None:
+    """Look at what is asked before anything is read.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: there is no such kind, or an option does nothing for it.
+    """
+    if kind not in (*KINDS, "gradient"):
+        raise unknown("kind of chart", kind, [*KINDS, "gradient"])
+    refuse_unused(kind, request)
+
+
+def figure(kind: str, store: Store, request: Request) -> Figure:
+    """The chart of that kind of `KINDS`.
+
+    Raises:
         NothingFound: nothing stored can be drawn that way.
     """
-    if kind not in KINDS:
-        raise unknown("kind of chart", kind, [*KINDS, "gradient"])
     module, _, name = KINDS[kind].partition(".")
     draw: Callable[[Store, Request], Figure] = getattr(import_module(f"lossbench.plots.{module}"), name)
     return draw(store, request)

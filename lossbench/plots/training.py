@@ -29,7 +29,6 @@ from lossbench.store.queries import RunBrief
 
 __all__ = ["draw_curves", "draw_differences", "draw_knobs", "draw_throughput"]
 
-_EPOCH = Axis(title="epoch", whole=True)
 _MOST_CHANGES = 8
 """A learning rate that changes more often is a curve to be plotted, not a set of moments to be marked."""
 
@@ -88,7 +87,9 @@ def draw_differences(store: Store, request: Request) -> Figure:
             label = f"gain in {quantity.title}"
             if len(marks) > 1:
                 heading = title if len(titles) > 1 else ""
-                panels.append(Panel(title=heading, x=_EPOCH, y=Axis(title=label, unit=unit), marks=tuple(marks)))
+                panels.append(
+                    Panel(title=heading, x=_epochs(request), y=Axis(title=label, unit=unit), marks=tuple(marks))
+                )
     if not panels:
         paired = f"of {request.baseline} and another loss with a seed in common"
         raise NotComparable(f"no preset has runs {paired} and an epoch of {request.first_epoch} or later")
@@ -132,7 +133,7 @@ def _over_epochs(
                     drawn.add(group.loss)
             if lines:
                 rules = [Rule(axis="x", at=epoch) for epoch in changes.get(recipe, ())]
-                x = Axis(title="epoch", whole=True, log=request.log_x)
+                x = _epochs(request)
                 y = Axis(title=quantity.title, unit=quantity.measure.shown_unit, log=request.log_y)
                 panels.append(Panel(title=title if len(titles) > 1 else "", x=x, y=y, marks=(*rules, *lines)))
     what = listed(dict.fromkeys(quantity.title for quantity in asked))
@@ -188,6 +189,10 @@ def _changes(store: Store, request: Request, groups: Sequence[Group]) -> dict[st
                 if len(moments) <= _MOST_CHANGES:
                     found.setdefault(group.recipe, set()).update(moments.tolist())
     return {recipe: sorted(moments) for recipe, moments in found.items() if len(moments) <= _MOST_CHANGES}
+
+
+def _epochs(request: Request) -> Axis:
+    return Axis(title="epoch", whole=True, log=request.log_x)
 
 
 def _caption(request: Request, counts: set[int], of: str) -> str:

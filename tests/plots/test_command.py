@@ -51,6 +51,24 @@ def test_width_height_and_colour_are_followed(plot: Plot, monkeypatch: pytest.Mo
     assert 36 <= len(lines) <= 39
 
 
+def test_runs_of_several_recipes_are_compared_as_compare_compares_them(plot: Plot) -> None:
+    code, out, err = plot("forest", "grid")
+    assert (code, out) == (5, "")
+    assert "--tuned optimizer.lr" in err
+    # These runs have no validation rows to choose by, and every seed at several rates.
+    fields = ("optimizer.lr", "optimizer.momentum")
+    assert "val/top1_acc" in plot("forest", "grid", *(word for field in fields for word in ("--tuned", field)))[2]
+    assert "runs of seed 0 that differ in optimizer.lr" in plot("forest", "grid", "--allow", "optimizer")[2]
+    code, out, _ = plot("forest", "digits-mlp", "--allow", "optimizer.lr")
+    assert code == 0
+    assert "runs may differ in optimizer.lr" in " ".join(out.split())
+
+
+def test_dates_choose_runs(plot: Plot) -> None:
+    assert plot("curves", "--before", "2001-01-01")[0] == 3
+    assert plot("curves", "--since", "2001-01-01") == plot("curves")
+
+
 def test_help_names_every_kind(plot: Plot) -> None:
     code, out, _ = plot("--help")
     assert code == 0
@@ -96,6 +114,13 @@ def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_pa
         (("curves", "--out", "no/such/a.svg"), 2, "cannot write no/such/a.svg"),
         (("gradient", "-l", "adaptiv"), 2, "did you mean 'adaptive'"),
         (("gradient", "digits-mlp"), 2, "name losses with --loss"),
+        (("gradient", "-l", "cot"), 2, "takes several steps per batch"),
+        (("box", "--smooth", "3"), 2, "--smooth does nothing for box; it is for curves, diff, knobs and throughput"),
+        (("curves", "--tuned", "optimizer.lr"), 2, "it is for forest, cd, profile and ranks"),
+        (("forest", "-m", "nll", "-m", "top1_acc"), 2, "forest draws one metric, got nll and top1_acc"),
+        (("forest", "--allow", "optimizer.learning"), 2, "did you mean"),
+        (("curves", "--since", "soon"), 2, "'soon' is no date"),
+        (("curves", "suite:nothing"), 2, "nothing"),
         (("cd", "digits-mlp"), 3, "two presets or more"),
     ],
 )

@@ -233,7 +233,6 @@ def test_a_sweep_over_a_knob_joins_the_losses_that_set_it(bench: Store) -> None:
 @pytest.mark.parametrize(
     ("kind", "request_", "said"),
     [
-        ("cruves", ONE, "did you mean 'curves'"),
         ("curves", replace(ONE, metrics=("nil",)), "did you mean 'nll'"),
         ("curves", replace(ONE, metrics=("macro_recall",)), "no selected run has stored test/macro_recall"),
         ("curves", replace(ONE, metrics=("val/nll",)), "unknown split 'val'"),
