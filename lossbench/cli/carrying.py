@@ -51,7 +51,7 @@ def carry(
 ) -> Trained:
     """Train what is planned in sight of the store, for so many seconds at most."""
     from lossbench.losses import cautions
-    from lossbench.store import Store, try_ingest
+    from lossbench.store import Store, try_ingest, upkeep
     from lossbench.sweep import carry_out, grouped
 
     chosen = replace(settings(how), watch=watch)
@@ -94,6 +94,7 @@ def carry(
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
+    upkeep.try_pack(place)
     new = {key: run_id for run_id, key in begun.items()}
     runs = {each.spec.key: new.get(each.spec.key) if each.action == "start" else each.run_id for each in planned}
     return Trained(

@@ -19,11 +19,13 @@ from lossbench.errors import StoreBusy, StoreError
 from lossbench.home import Home
 
 __all__ = [
+    "BLOCK_BYTES",
     "SCHEMA_VERSION",
     "SEALED",
     "BeingWrittenError",
     "NewerSchemaError",
     "OlderSchemaError",
+    "attach_new",
     "connect",
     "connect_to_any",
     "create",
@@ -39,8 +41,12 @@ __all__ = [
 SCHEMA_VERSION = 2
 """Version of `schema.sql`; a file of an earlier one is rebuilt, one of a later one refused."""
 
+BLOCK_BYTES = 1 << 16
+"""What the file is made of. Every table fills at least one block, so that DuckDB's own 256 KiB make a small store four
+times as large; in 32 KiB it has no room to pack whole numbers."""
+
 # DuckDB 1.5 cannot read files in the default format of 2.0, and nothing here needs what is new in it.
-_FORMAT: Mapping[str, str] = {"storage_compatibility_version": "v1.5.0"}
+_STORAGE = "v1.5.0"
 SEALED: Mapping[str, bool] = {"enable_external_access": False, "lock_configuration": True}
 """Settings under which an SQL statement reaches nothing but the tables, and cannot change that."""
 
@@ -124,6 +130,11 @@ def connect_to_any(path: Path) -> DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def attach_new(connection: DuckDBPyConnection, path: Path, name: str) -> None:
+    """Make an empty file in the format of a store, under a name in this connection."""
+    connection.execute(f"ATTACH {quoted(path)} AS {name} (STORAGE_VERSION '{_STORAGE}', BLOCK_SIZE {BLOCK_BYTES})")
 
 
 def fold(path: Path) -> None:
@@ -224,10 +235,8 @@ def quoted(path: Path) -> str:
 
 
 def _open(path: Path, *, read_only: bool, new: bool = False, sealed: bool = True) -> DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
-        **(_FORMAT if new else {}),
-        **(SEALED if read_only and sealed else {}),
-    }
+    made = {"storage_compatibility_version": _STORAGE, "default_block_size": BLOCK_BYTES} if new else {}
+    config: dict[str, str | bool | int | float | list[str]] = {**made, **(SEALED if read_only and sealed else {})}
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:

@@ -15,7 +15,13 @@ from lossbench.journal import Damaged, scan, sizes, writing
 from lossbench.store import file, ingest
 from lossbench.store.store import Store
 
-__all__ = ["Finding", "backup", "check", "drop_journals", "info", "quiet", "vacuum"]
+__all__ = ["Finding", "backup", "check", "drop_journals", "info", "quiet", "try_pack", "vacuum"]
+
+_PACKED_BYTES = 32 << 20
+"""A store of up to this size is packed unasked: it takes about two seconds. What lies empty in larger ones does not
+grow with them, but for kept predictions."""
+
+_BLOCKS = "SELECT block_size, used_blocks, free_blocks FROM pragma_database_size()"
 
 _TABLES = ("entry", "started", "ended", "metric", "prediction", "mark", "spell", "ingested")
 
@@ -125,17 +131,26 @@ def vacuum(home: Home, *, wait: float = 30.0) -> tuple[int, int]:
         StoreBusy: another process holds the store.
         StoreError: the store cannot be read or written.
     """
-    fresh = home.root / "store.fresh.duckdb"
     with quiet(home, wait):
         before = _bytes(home.store) + sum(sizes(home).values())
-        for left_over in (fresh, file.log_of(fresh)):
-            left_over.unlink(missing_ok=True)
-        _copy_database(home.store, fresh)
-        with contextlib.closing(file.connect(fresh, read_only=True)) as copy:
-            taken = ingest.receipts(copy)
-        fresh.replace(home.store)
+        _copy_database(home.store, home.store)
+        with contextlib.closing(file.connect(home.store, read_only=True)) as connection:
+            taken = ingest.receipts(connection)
         drop_journals(home, taken)
     return before, _bytes(home.store) + sum(sizes(home).values())
+
+
+def try_pack(home: Home) -> bool:
+    """Write a small store anew if much of its file lies empty; says whether, and never waits or fails.
+
+    DuckDB writes the last rows of every table anew each time something is added, and leaves their earlier place empty.
+    """
+    with contextlib.suppress(StoreError, file.OlderSchemaError, duckdb.Error, OSError), file.locked(home, wait=0):
+        # A log that a killed process left belongs to this very file.
+        if not file.log_of(home.store).exists() and _gaping(home.store):
+            _copy_database(home.store, home.store)
+            return True
+    return False
 
 
 def drop_journals(home: Home, taken: Mapping[str, ingest.Receipt]) -> None:
@@ -161,7 +176,15 @@ def quiet(home: Home, wait: float) -> Iterator[None]:
         yield
 
 
+def _gaping(store: Path) -> bool:
+    """Whether packing would take an eighth from a store that is small enough for it."""
+    with contextlib.closing(file.connect(store, read_only=True)) as connection:
+        ((block, used, free),) = connection.execute(_BLOCKS).fetchall()
+    return bool(block * used <= _PACKED_BYTES and (free > used // 8 or block > file.BLOCK_BYTES))
+
+
 def _copy_database(source: Path, target: Path) -> None:
+    """Write a store, all its rows close together, into a file that is in its place at once or not at all."""
     draft = target.with_name(f"{target.name}.draft")
     for left_over in (draft, file.log_of(draft)):
         left_over.unlink(missing_ok=True)
@@ -171,8 +194,10 @@ def _copy_database(source: Path, target: Path) -> None:
         except duckdb.Error as error:
             raise file.trouble(source, error) from error
         try:
-            connection.execute(f"ATTACH {file.quoted(draft)} AS target (STORAGE_VERSION 'v1.5.0')")
+            file.attach_new(connection, draft, "target")
             connection.execute("COPY FROM DATABASE source TO target")
+            # Closing would do it too, but say nothing of a disk that was too full for it.
+            connection.execute("CHECKPOINT target")
             _compare(connection, target)
         except duckdb.Error as error:
             raise StoreError(f"cannot write {target}: {str(error).splitlines()[0]}") from error

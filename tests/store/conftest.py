@@ -1,6 +1,9 @@
 """Runs of every kind, told through real journals."""
 
-from collections.abc import Iterable, Mapping
+import resource
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +30,19 @@ def a_spec(preset: str = "toy", loss: str = "ce", seed: int = 0, epochs: int = 3
         optimizer=OptimizerSpec(name="sgd", lr=0.1),
     )
     return RunSpec(preset=made, loss=parse_loss(loss), seed=seed, numbers_version=1)
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """A disk on which no file can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @dataclass

@@ -1,9 +1,7 @@
 """Opening the store: nothing counts twice, nobody fails because somebody else is there, and bad files are named."""
 
 import os
-import resource
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -24,7 +22,7 @@ from lossbench.events import EpochDone, EpochMetrics, now
 from lossbench.home import Home
 from lossbench.journal import Journal
 from lossbench.store import Selection, Store, file, queries, try_ingest
-from tests.store.conftest import Teller, a_spec
+from tests.store.conftest import Teller, a_spec, at_most
 
 HOLD = """
 import duckdb, sys
@@ -302,15 +300,9 @@ def test_on_a_full_disk_everything_can_be_read_and_is_taken_in_later(home: Home,
     tell.run("one")
     seen(home)
     tell.run("two", a_spec(seed=1), values=[{f"test/m{number}": 1 / number for number in range(1, 200)}] * 200)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (home.store.stat().st_size // 2, before[1]))
-    try:
+    with at_most(home.store.stat().st_size // 2):
         assert try_ingest(home) is False
         runs, notes = seen(home, wait=0)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
     assert runs == ["one", "two"]
     assert "the disk is full" in notes[0]
     assert seen(home) == (["one", "two"], [])
