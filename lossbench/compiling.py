@@ -1,5 +1,6 @@
 """A network's training pass as compiled code, where that can be had."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,8 @@ def compiled(model: nn.Module, example: Tensor, autocast: Callable[[], Any]) -> 
     """
     # A graph is captured in the second pass, after one that warms up; the third is the first of those to come.
     passes = 3 if example.is_cuda else 1
+    # A CUDA toolkit that finds no GPU is no news to whoever compiles for the CPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     made: Pass = torch.compile(model, mode="reduce-overhead" if example.is_cuda else "default")
     try:

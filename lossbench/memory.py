@@ -27,9 +27,9 @@ def _of_groups(proc: Path, cgroups: Path) -> Iterator[float]:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             # Beside groups of version 1, version 2 has a place of its own.
-            tops, files = (cgroups, cgroups / "unified"), _UNIFIED
+            tops, files = [cgroups, cgroups / "unified"], _UNIFIED
         elif "memory" in controllers.split(","):
-            tops, files = (cgroups / "memory",), _LEGACY
+            tops, files = [cgroups / "memory"], _LEGACY
         else:
             continue
         # A container may see its own group as the topmost and yet be told the path that the host knows.

@@ -235,8 +235,11 @@ def quoted(path: Path) -> str:
 
 
 def _open(path: Path, *, read_only: bool, new: bool = False, sealed: bool = True) -> DuckDBPyConnection:
-    made = {"storage_compatibility_version": _STORAGE, "default_block_size": BLOCK_BYTES} if new else {}
-    config: dict[str, str | bool | int | float | list[str]] = {**made, **(SEALED if read_only and sealed else {})}
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if new:
+        config = {"storage_compatibility_version": _STORAGE, "default_block_size": BLOCK_BYTES}
+    elif read_only and sealed:
+        config = {**SEALED}
     try:
         return duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:
