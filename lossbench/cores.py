@@ -59,13 +59,15 @@ def sharing(threads: int) -> Iterator[Callable[[], None]]:
     """
     folder = _folder() if hasattr(os, "sched_setaffinity") else None
     mine = Claim(tuple(sorted(os.sched_getaffinity(0))) if folder else (), threads)
-    claim = _claim(folder, mine) if folder else None
-    if folder is None or claim is None:
+    turn = _turn(folder) if folder else None
+    claim = _claim(folder, mine) if folder and turn else None
+    if folder is None or turn is None or claim is None:
+        if turn:
+            turn.close()
         yield lambda: None
         return
     seen, crowd = mine.cores, False
     look_at = 0.0
-    turn = _Turn(folder / "turn")
 
     def see() -> None:
         nonlocal seen, crowd, look_at
@@ -166,6 +168,13 @@ def _folder() -> Path | None:
         return None
 
 
+def _turn(folder: Path) -> _Turn | None:
+    try:
+        return _Turn(folder / "turn")
+    except OSError:
+        return None
+
+
 def _claim(folder: Path, mine: Claim) -> int | None:
     """Show that this process computes; the descriptor holds the lock until it is closed or the process ends."""
     try:
@@ -182,7 +191,7 @@ def _claim(folder: Path, mine: Claim) -> int | None:
 def _others(folder: Path) -> dict[str, Claim]:
     """What each other process at work claims, by its number; what dead ones left is cleared away."""
     found: dict[str, Claim] = {}
-    for path in folder.iterdir():
+    for path in _entries(folder):
         if path.name == str(os.getpid()) or not path.name.isdecimal():
             continue
         with contextlib.suppress(OSError, ValueError, TypeError), path.open("rb") as file:
@@ -198,9 +207,17 @@ def _others(folder: Path) -> dict[str, Claim]:
     return found
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where this process may open no more files."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
 def _move(cores: Sequence[int]) -> None:
     """Let every thread of this process run on these cores; threads to come begin where their maker is."""
-    for thread in Path("/proc/self/task").iterdir():
+    for thread in _entries(Path("/proc/self/task")):
         # A thread may end while we look, and a container may take a core away.
         with contextlib.suppress(OSError):
             os.sched_setaffinity(int(thread.name), cores)

@@ -53,7 +53,7 @@ class Journal:
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
-            raise StoreError(f"cannot create journal {self.path}: {error.strerror}") from error
+            raise StoreError(f"cannot create a journal in {home.journals}: {error.strerror}") from error
         # Held for life, so that nobody takes the file of a living writer away; some file systems have no such lock.
         with contextlib.suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,7 +107,7 @@ class Copy:
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise StoreError(f"cannot create journal {self.path}: {error.strerror}") from error
+            raise StoreError(f"cannot create a journal in {home.journals}: {error.strerror}") from error
         with contextlib.suppress(OSError):
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -72,7 +72,7 @@ def test_after_a_torn_write_the_next_line_stands_alone_and_no_number_is_used_twi
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"cannot create journal .*nowhere"):
+    with pytest.raises(StoreError, match=r"cannot create a journal in .*nowhere"):
         Journal(Home(tmp_path / "nowhere"))
 
 

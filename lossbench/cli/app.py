@@ -12,6 +12,7 @@ import typer
 
 from lossbench import __version__, cores
 from lossbench.cli import terminal
+from lossbench.cli.limits import check_open_files
 from lossbench.cli.sections import ReaderGoneError, Sections, load
 from lossbench.errors import ExitCode, LossbenchError
 
@@ -156,9 +157,10 @@ def _refuse(message: str) -> None:
 
 def main() -> None:
     """Run the command line; what is wrong with it becomes one line on stderr and an exit code."""
-    cores.patiently()
-    load(*sys.argv[1:2])
     try:
+        check_open_files()
+        cores.patiently()
+        load(*sys.argv[1:2])
         sys.exit(app(prog_name="lossbench", standalone_mode=False))
     except LossbenchError as error:
         terminal.complain(str(error))

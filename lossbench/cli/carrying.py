@@ -13,7 +13,7 @@ from lossbench.cli.preparing import prepare
 from lossbench.cli.progress import follow
 from lossbench.cli.signals import stop_on_signals
 from lossbench.cli.terminal import note
-from lossbench.errors import ExitCode
+from lossbench.errors import ExitCode, LossbenchError
 from lossbench.events import EpochDone, RunEnded, RunStarted
 from lossbench.home import find_home
 
@@ -39,6 +39,8 @@ class Trained:
     """The run of each cell that has one, by the cell's key."""
     stopped: bool
     """Whether somebody ended it before its time, or its time was over."""
+    left_out: LossbenchError | None
+    """What kept cells from beginning at all, so that there is no run to say it of."""
 
 
 def carry(
@@ -49,7 +51,10 @@ def carry(
     *,
     watch: "Stopwatch | None" = None,
 ) -> Trained:
-    """Train what is planned in sight of the store, for so many seconds at most."""
+    """Train what is planned in sight of the store, for so many seconds at most.
+
+    A cell that cannot begin leaves the others alone.
+    """
     from lossbench.losses import cautions
     from lossbench.store import Store, try_ingest, upkeep
     from lossbench.sweep import carry_out, grouped
@@ -75,22 +80,28 @@ def carry(
         executor, choice = choose([each.spec for each in todo], partial(grouped, todo), chosen)
         note(choice)
     begun: dict[str, str] = {}
+    left_out: LossbenchError | None = None
     statuses = Counter(each.status for each in planned if each.action in ("keep", "leave"))
     with stop_on_signals(seconds) as stop, follow(len(todo), stop, plain=how.plain) as show_event:
         ingest_at = time.monotonic() + INGEST_SECONDS
-        for event in carry_out(todo, executor, stop):
-            show_event(event)
-            match event:
-                case RunStarted():
-                    begun[event.run_id] = event.key
-                    if reason := event.provenance.get("uncompiled"):
-                        note(f"run {event.run_id} trains uncompiled, since compiling failed: {reason}")
-                case RunEnded():
-                    statuses[event.status] += 1
-                case EpochDone() if time.monotonic() >= ingest_at:
-                    try_ingest(place)
-                    ingest_at = time.monotonic() + INGEST_SECONDS
+        try:
+            for event in carry_out(todo, executor, stop):
+                show_event(event)
+                match event:
+                    case RunStarted():
+                        begun[event.run_id] = event.key
+                        if reason := event.provenance.get("uncompiled"):
+                            note(f"run {event.run_id} trains uncompiled, since compiling failed: {reason}")
+                    case RunEnded():
+                        statuses[event.status] += 1
+                    case EpochDone() if time.monotonic() >= ingest_at:
+                        try_ingest(place)
+                        ingest_at = time.monotonic() + INGEST_SECONDS
+        except LossbenchError as error:
+            left_out = error
         stopped = stop()
+    if left_out is not None and begun:
+        note(f"{len(todo) - len(begun)} of {len(todo)} cells could not begin")
     with Store.open(place) as store:
         for text in store.notes:
             note(text)
@@ -101,6 +112,7 @@ def carry(
         exit_code=_exit_code(statuses, len(todo) - len(begun), stop.exit_code if stopped else None),
         runs={key: run_id for key, run_id in runs.items() if run_id},
         stopped=stopped,
+        left_out=left_out,
     )
 
 

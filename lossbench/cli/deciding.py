@@ -98,6 +98,8 @@ def sweep_until(
         trained = carry(cells_of(block, again), how, where, left)
         runs += trained.runs.values()
         codes.append(trained.exit_code)
+        if trained.left_out is not None:
+            raise trained.left_out
         if trained.stopped:
             raise typer.Exit(trained.exit_code)
         found = _look(runs, looks, until, how)

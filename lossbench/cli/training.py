@@ -45,6 +45,8 @@ def train(
     trained = carry(planning, how, where, parse_duration(how.max_time), watch=watch)
     for run_id in trained.runs.values():
         emit(run_id)
+    if trained.left_out is not None:
+        raise trained.left_out
     raise typer.Exit(trained.exit_code)
 
 

@@ -119,6 +119,8 @@ class _Trainer:
 
         left = None if self.budget is None else max(0.0, self.budget - (time.monotonic() - self.began))
         trained = carry(cells_of(cells, self.again), self.how, self.where, left)
+        if trained.left_out is not None:
+            raise trained.left_out
         if trained.stopped:
             raise typer.Exit(trained.exit_code)
         return dict(trained.runs)

@@ -179,7 +179,13 @@ def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection
         connection.close()
     if not os.access(home.root, os.W_OK, effective_ids=True):
         raise StoreBusy(f"{home.root} is not writable for you")
-    with file.locked(home, wait=wait):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file.locked(home, wait=wait))
+        except StoreBusy:
+            raise
+        except StoreError as error:  # no room for the lock, say: nothing can be taken in, and all can be shown
+            raise StoreBusy(str(error)) from error
         notes += _take_in(home)
         return file.connect(home.store, read_only=True)
 

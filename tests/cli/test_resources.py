@@ -16,16 +16,24 @@ __all__ = ["start"]
 SMALL = ("run", "digits-mlp", "-s", "epochs=100000", "-s", "data.limit=64", "--plain")
 
 
+@contextlib.contextmanager
+def mounted(place: Path, *limits: str) -> Iterator[Path]:
+    """A file system of its own within these limits."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", ",".join(limits), "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MiB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "small", "size=3m") as place:
+        yield place
 
 
 def test_a_full_disk_fails_the_run_keeps_its_epochs_and_room_lets_it_go_on(small_disk: Path, start: Start) -> None:
