@@ -128,8 +128,8 @@ def settle(home: Home, name: str) -> None:
         beside.unlink(missing_ok=True)
 
 
-def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
-    """The file a run's checkpoint is in, by name and content, for `place` on another machine; None where it has none.
+def packed(home: Home, run_id: str) -> tuple[str, bytes, int] | None:
+    """Name, content and epochs of the file a run's checkpoint is in, for `place` elsewhere; None where it has none.
 
     Raises:
         StoreError: it cannot be read.
@@ -138,8 +138,9 @@ def packed(home: Home, run_id: str) -> tuple[str, bytes] | None:
     if file is None:
         return None
     try:
-        sound = next((each for each in retention.candidates(file) if _read(each, run_id)), file)
-        return file.name, sound.read_bytes()
+        states = ((each, _read(each, run_id)) for each in retention.candidates(file))
+        sound, epoch = next(((each, state[2].epoch) for each, state in states if state), (file, 0))
+        return file.name, sound.read_bytes(), epoch
     except OSError as error:
         raise StoreError(f"cannot read checkpoint {home.checkpoint(run_id)}: {error.strerror}") from error
 

@@ -175,8 +175,9 @@ def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[],
     """
     if not planned:
         return
-    groups = grouped(planned, executor.workers)
-    yield from executor.run(_longest_first(groups) if executor.workers > 1 else groups, stop)
+    room = executor.room()
+    groups = grouped(planned, room)
+    yield from executor.run(_longest_first(groups) if room > 1 else groups, stop)
 
 
 def grouped(planned: Sequence[Planned], workers: int) -> list[Group]:

@@ -148,7 +148,8 @@ def test_settling_twice_keeps_the_one_before(home):
 def test_the_newest_checkpoint_goes_to_another_machine_and_is_settled_there(home, tmp_path):
     settled(home, epoch=1)
     save(home, epoch=2)
-    name, content = checkpoint.packed(home, RUN)
+    name, content, epoch = checkpoint.packed(home, RUN)
+    assert epoch == 2
     other = type(home)(tmp_path / "other")
     other.create()
     checkpoint.place(other, name, content, [RUN])

@@ -11,10 +11,11 @@ __all__ = ["Inline"]
 class Inline:
     """The executor that is no more than a loop."""
 
-    workers = 1
-
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def room(self) -> int:
+        return 1
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         yield from one_by_one(groups, stop, lambda group: train(group, self._settings, stop))

@@ -5,6 +5,7 @@ a driver did not live to hear is fetched by the next one.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -13,8 +14,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,20 @@ __all__ = [
     "Saved",
     "Seat",
     "Told",
-    "driver_folder",
+    "Visited",
+    "folder_for",
     "look",
+    "name_of",
+    "packed",
     "refuse_unlike",
     "visit",
 ]
 
 FLUSH_SECONDS = 0.2
 """News is told at most this often: a message costs more than an epoch of a small network."""
+
+_LOCK = "seat.lock"
+_NAME = "driver"
 
 LARGEST_SKEW_SECONDS = 10.0
 """Events of several machines are put in order by their times, and a run may move from one to another in seconds."""
@@ -99,6 +107,17 @@ class Answer:
         return max(0.0, self.node.clock - self.heard) + min(0.0, self.node.clock - self.asked)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """What was found on a node."""
+
+    node: Node
+    told: tuple[Told, ...]
+    """The ends of journals of which an earlier driver did not hear."""
+    saved: tuple[tuple[int, Saved], ...]
+    """Checkpoints that the driver may not have, and how many epochs each has behind it."""
+
+
 def look() -> Node:
     """This machine."""
     return Node(host=platform.node(), code=_code(), clock=time.time())
@@ -124,25 +143,55 @@ def refuse_unlike(answers: Iterable[Answer], mine: Node) -> None:
         raise UsageError("\n".join(dict.fromkeys(faults)))
 
 
-def driver_folder(driver: str) -> Path:
-    """Where this machine keeps what it does for the home of that name."""
-    return Path(tempfile.gettempdir()) / f"lossbench-{os.getuid()}" / driver
+def name_of(home: Home) -> str:
+    """What nodes call this machine's home."""
+    return f"{platform.node()}:{home.root}"
 
 
-def visit(driver: str, known: Mapping[str, int]) -> tuple[Node, list[Told]]:
-    """This machine, and the ends of journals of which an earlier driver knows only so many bytes.
+def folder_for(driver: str) -> Path:
+    """Where this machine keeps what it does for the driver of that name: a folder for each seat, and the name."""
+    return _base() / hashlib.sha256(driver.encode()).hexdigest()[:12]
 
-    What is known whole, and written no more, is removed.
+
+def visit(driver: str, known: Mapping[str, int], wanted: Collection[str]) -> Visited:
+    """This machine, and what dead seats on it have left for the driver of that name.
+
+    What nobody will ask for any more is removed: folders that are known whole, and those made for homes of this machine
+    that are gone.
+
+    Args:
+        known: bytes that the driver has of each journal.
+        wanted: runs that it is about to go on with, and of which it wants the checkpoints.
     """
-    left = []
-    for path in driver_folder(driver).glob("*/journal/*.jsonl"):
-        size = path.stat().st_size
-        if size > known.get(path.stem, 0):
-            offset = known.get(path.stem, 0)
-            left.append(Told(attempt=path.stem, offset=offset, lines=path.read_bytes()[offset:]))
-        elif not journal.writing(path):
-            shutil.rmtree(path.parent.parent, ignore_errors=True)
-    return look(), left
+    told: list[Told] = []
+    saved: list[tuple[int, Saved]] = []
+    here = folder_for(driver)
+    for folder in _folders(here):
+        untold, left = [*_untold(folder, known)], packed(Home(folder), wanted)
+        told += untold
+        saved += left
+        if not untold and not left:
+            _clear(folder)
+    for other in _folders(_base()):
+        if other != here and _orphaned(other):
+            for folder in _folders(other):
+                _clear(folder)
+    return Visited(node=look(), told=tuple(told), saved=tuple(saved))
+
+
+def packed(home: Home, run_ids: Iterable[str]) -> list[tuple[int, Saved]]:
+    """The checkpoints of these runs, as far as there are any, and how many epochs each has behind it."""
+    files: dict[str, tuple[int, Saved]] = {}
+    for run_id in run_ids:
+        if home.checkpoint(run_id).exists():
+            # It brings torch along, which most visits do without.
+            from lossbench import checkpoint
+
+            if found := checkpoint.packed(home, run_id):
+                name, content, epoch = found
+                others = files[name][1].run_ids if name in files else ()
+                files[name] = epoch, Saved(name=name, content=content, run_ids=(*others, run_id))
+    return [*files.values()]
 
 
 class Seat:
@@ -152,21 +201,28 @@ class Seat:
         """`settings.home` is the driver's: only a folder for checkpoints that it names is used from here."""
         from lossbench.data import data_folder
 
+        folder = folder_for(driver)
         self._stop = threading.Event()
-        self._home = Home(driver_folder(driver) / new_run_id(), settings.home.checkpoint_folder)
+        self._home = Home(folder / new_run_id(), settings.home.checkpoint_folder)
+        self._home.root.mkdir(parents=True)
+        (folder / _NAME).write_text(driver)
+        # Held for life: what a dead seat leaves may be taken home and removed.
+        fcntl.flock(os.open(self._home.root / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600), fcntl.LOCK_EX)
         self._settings = replace(settings, home=self._home, data_folder=data_folder(data_dir))
         self._owner = {**owner, "node": processes.identity()}
+
+    def introduce(self) -> Node:
+        """The machine it is on, once it is up."""
+        return look()
 
     def ask_to_stop(self) -> None:
         self._stop.set()
 
-    def train(self, group: Group, checkpoints: Sequence[Saved], driver: Node) -> Iterator[News]:
+    def train(self, group: Group, checkpoints: Sequence[Saved]) -> Iterator[News]:
         """Train a group from these checkpoints and yield what becomes of it."""
         from lossbench import checkpoint
 
         try:
-            here = look()
-            refuse_unlike([Answer(node=here, asked=here.clock, heard=here.clock)], driver)
             self._home.create()
             for each in checkpoints:
                 checkpoint.place(self._home, each.name, each.content, each.run_ids)
@@ -192,7 +248,7 @@ class Seat:
 
     def leave(self) -> None:
         """Clear away, once the driver has heard everything."""
-        shutil.rmtree(self._home.root, ignore_errors=True)
+        _remove(self._home.root)
 
 
 class _Outbox:
@@ -233,6 +289,47 @@ class _Outbox:
         return links
 
 
+def _base() -> Path:
+    return Path(tempfile.gettempdir()) / f"lossbench-{os.getuid()}"
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [each for each in folder.glob("*") if each.is_dir()]
+
+
+def _untold(folder: Path, known: Mapping[str, int]) -> Iterator[Told]:
+    """The ends of a seat's journals that the driver does not have."""
+    for attempt, size in journal.sizes(Home(folder)).items():
+        offset = known.get(attempt, 0)
+        if size > offset:
+            lines = (Home(folder).journals / f"{attempt}.jsonl").read_bytes()[offset:]
+            yield Told(attempt=attempt, offset=offset, lines=lines)
+
+
+def _orphaned(folder: Path) -> bool:
+    """Whether this was made for a home of this machine that is there no more."""
+    try:
+        host, _, root = (folder / _NAME).read_text().partition(":")
+    except OSError:
+        return False
+    return host == platform.node() and not Path(root).exists()
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a seat left, unless it lives."""
+    with contextlib.suppress(OSError), (folder / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(folder)
+
+
+def _remove(seat: Path) -> None:
+    """Remove a seat's folder, and with the last one that of its driver."""
+    shutil.rmtree(seat, ignore_errors=True)
+    if not _folders(seat.parent):
+        shutil.rmtree(seat.parent, ignore_errors=True)
+
+
+@cache
 def _code() -> str:
     """What decides the numbers besides the machine, in a few words; sources count, for a checkout has one version."""
     digest = hashlib.sha256()

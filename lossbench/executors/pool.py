@@ -36,7 +36,6 @@ class Pool:
     """
 
     def __init__(self, settings: Settings, *, workers: int, gpus: Sequence[str] = ()) -> None:
-        self.workers = workers
         self._settings = settings
         self._gpus = gpus or gpus_for(settings.device)
         self._slots = set(range(workers))
@@ -72,6 +71,9 @@ class Pool:
         """Let workers go that were kept and have nothing to do."""
         _dismiss(self._kept)
         self._kept = []
+
+    def room(self) -> int:
+        return len(self._slots)
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         self._errors = []

@@ -51,8 +51,6 @@ def launched() -> Launch | None:
 class Ranks:
     """One group after the other, each on all devices."""
 
-    workers = 1
-
     def __init__(self, settings: Settings, *, devices: int) -> None:
         """
         Raises:
@@ -69,6 +67,9 @@ class Ranks:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", str(devices)))
         self._settings = replace(settings, device=place, threads=settings.threads or max(1, cores // here))
         self._size = devices
+
+    def room(self) -> int:
+        return 1
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         yield from one_by_one(groups, stop, lambda group: train(group, self._settings, stop, join=self._joined))

@@ -5,38 +5,22 @@ group whose node is lost begins again elsewhere, from the last checkpoint that a
 """
 
 import contextlib
-import hashlib
-import io
-import logging
-import platform
-import signal
-import socket
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import (
-    NodeDiedError,
-    RayError,
-    RayTaskError,
-    TaskUnschedulableError,
-    WorkerCrashedError,
-)
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError, RayTaskError
 
 from lossbench import checkpoint, journal, processes, retention
 from lossbench.claims import claimed
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, Status, from_json, now
-from lossbench.executors import nodes
+from lossbench.executors import cluster, nodes
 from lossbench.executors.nodes import Answer, Forgot, News, Saved, Told
 from lossbench.executors.work import Group, Settings, Stop, could_not_begin
 from lossbench.journal import Journal
@@ -46,11 +30,11 @@ __all__ = ["Ray"]
 POLL_SECONDS = 0.1
 """How long an interrupt may go unnoticed while no node has anything to say."""
 
-PATIENCE_SECONDS = 30.0
-"""How long a cluster may take to answer, and a worker to clear away."""
+LOOK_SECONDS = 5.0
+"""How often it is looked whether nodes have joined."""
 
 TRIES = 3
-"""How often a group is begun on nodes that are lost before it has come any further."""
+"""How often a group is begun on nodes that are lost before it has come any further, and a seat hired in vain."""
 
 
 @dataclass(eq=False, slots=True)
@@ -91,136 +75,121 @@ class Ray:
         self._address = address
         self._data_dir = data_dir
         self._per_gpu = cells_per_gpu
-        home = f"{platform.node()}:{settings.home.root}"
-        self._name = hashlib.sha256(home.encode()).hexdigest()[:12]
 
-    @cached_property
-    def workers(self) -> int:
-        """How many cells the cluster has room for at once."""
-        _connect(self._address)
-        there = _alive()
-        wanted = self._needs(any(node["Resources"].get("GPU") for node in there))
-        room = sum(
-            int(min(node["Resources"].get(name, 0.0) / amount for name, amount in wanted.items() if amount))
-            for node in there
-        )
+    def room(self) -> int:
+        """Join the cluster, unless that is done, and count how many cells it has room for at once.
+
+        Raises:
+            UsageError: no cluster answers, or none of its nodes has what one cell takes.
+        """
+        if not ray.is_initialized():
+            cluster.join(self._address)
+        wanted = self._needs()
+        room = cluster.room_for(wanted)
         if not room:
             has = "; ".join(
                 f"{node['NodeManagerHostname']} has {node['Resources'].get('CPU', 0):g} CPUs and "
                 f"{node['Resources'].get('GPU', 0):g} GPUs"
-                for node in there
+                for node in cluster.alive()
             )
-            _leave()
+            cluster.leave()
             raise UsageError(f"no node has the {wanted['CPU']:g} CPUs and {wanted['GPU']:g} GPUs of one cell: {has}")
-        self._wanted = wanted
         return room
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:
         """Yield the events of every group.
 
         Raises:
-            LossbenchError: nodes that are not fit for it, or after the last event, when groups could not begin.
+            LossbenchError: nodes that are not fit for it, or after the last event, when groups could not begin or
+                a node that joined later was not fit.
         """
         if not groups:
             return
-        room = self.workers
+        room, looked = self.room(), time.monotonic()
         home = self._settings.home
         errors: list[Exception] = []
         waiting = deque(_Task(group) for group in groups)
-        idle: list[Any] = []
+        crew = _Crew(self._settings, self._needs(), self._data_dir)
         busy: dict[Any, tuple[Any, _Task]] = {}
         stream: Any
         asked = False
         known = [run_id for group in groups for run_id in group.run_ids if run_id]
         try:
-            with redirect_stdout(_WithoutRay(sys.stdout)), claimed(home, known), _Mirror(self._settings) as mirror:
-                self._visit(mirror)
+            with cluster.quiet(), claimed(home, known), _Mirror(self._settings) as mirror:
+                self._visit(mirror, known)
                 while waiting or busy:
                     if stop() and not asked:
                         asked = True
                         waiting.clear()
                         for seat, _ in busy.values():
                             seat.ask_to_stop.remote()
-                    while waiting and len(busy) < room:
-                        task = waiting.popleft()
-                        seat = idle.pop() if idle else self._hire()
+                    if time.monotonic() - looked > LOOK_SECONDS:
+                        # A lost node's room is kept for the one that may come in its place.
+                        room, looked = max(room, cluster.room_for(crew.wanted)), time.monotonic()
+                    crew.recruit(len(waiting), room - len(busy))
+                    while waiting and crew.idle:
+                        task, seat = waiting.popleft(), crew.idle.pop()
                         busy[self._begin(seat, task)] = (seat, task)
-                    for stream in ray.wait([*busy], timeout=POLL_SECONDS)[0]:
+                    if waiting and not busy and not crew.coming:
+                        # Whoever was there has been refused, or none comes.
+                        break
+                    for stream in ray.wait([*busy, *crew.coming], timeout=POLL_SECONDS)[0]:
+                        if stream in crew.coming:
+                            crew.meet(stream, errors)
+                            continue
                         seat, task = busy[stream]
                         try:
                             news: Any = ray.get(next(stream))
                             yield from self._hear(news, mirror, task, errors)
                         except StopIteration:
                             del busy[stream]
-                            idle.append(seat)
+                            crew.idle.append(seat)
                         except RayTaskError as error:
                             del busy[stream]
-                            idle.append(seat)
+                            crew.idle.append(seat)
                             yield from self._end(mirror, task, "failed", f"{type(error.cause).__name__}: {error.cause}")
                         except RayError as error:
                             del busy[stream]
                             yield from self._lost(mirror, task, error, waiting, asked, errors)
                     # A seat at rest holds the processors that one hired for a lost node's cells may be waiting for.
                     if not waiting and busy:
-                        _stand_up(idle)
+                        crew.stand_up()
         finally:
-            self._dismiss(idle, [task for _, task in busy.values()])
+            self._dismiss(crew, [task for _, task in busy.values()])
         could_not_begin(errors)
 
-    def _needs(self, has_gpus: bool) -> dict[str, float]:
+    def _needs(self) -> dict[str, float]:
         """What one cell takes of a node."""
-        gpu = self._settings.device.startswith("cuda") or (self._settings.device == "auto" and has_gpus)
+        device = self._settings.device
+        there = device == "auto" and any(node["Resources"].get("GPU") for node in cluster.alive())
+        gpu = device.startswith("cuda") or there
         return {"CPU": float(self._settings.threads or 1), "GPU": 1 / self._per_gpu if gpu else 0.0}
 
-    def _visit(self, mirror: "_Mirror") -> None:
+    def _visit(self, mirror: "_Mirror", wanted: Sequence[str]) -> None:
         """Refuse nodes that differ, and take home what earlier drivers did not hear."""
-        known = journal.sizes(self._settings.home)
-        there = [node["NodeID"] for node in _alive()]
-        pinned = [NodeAffinitySchedulingStrategy(each, soft=False) for each in there]
-        task = ray.remote(nodes.visit)
-        asked = time.time()
-        pending = [task.options(num_cpus=0, scheduling_strategy=each).remote(self._name, known) for each in pinned]
-        answers: list[Answer] = []
-        left: list[Told] = []
-        while pending:
-            ready, pending = ray.wait(pending, timeout=max(0.0, asked + 4 * PATIENCE_SECONDS - time.time()))
-            heard = time.time()
-            if not ready:
-                raise LossbenchError(f"{len(pending)} of {len(there)} nodes of the cluster do not answer")
-            try:
-                node, told = ray.get(ready[0])
-            except RayTaskError as error:
-                raise UsageError(f"a node of the cluster cannot run lossbench: {_first_line(error.cause)}") from None
-            except (TaskUnschedulableError, NodeDiedError, WorkerCrashedError):
-                # Gone since it was last heard of; the cluster says so a few seconds late.
-                continue
-            except RayError as error:
-                raise LossbenchError(f"a node of the cluster does not answer: {_first_line(error)}") from None
-            answers.append(Answer(node=node, asked=asked, heard=heard))
-            left += told
-        if not answers:
-            raise LossbenchError("no node of the cluster is left")
-        nodes.refuse_unlike(answers, nodes.look())
-        for each in left:
-            mirror.take(each)
-
-    def _hire(self) -> Any:
-        threads = self._settings.threads or 1
-        settings = replace(self._settings, threads=threads)
-        seat = ray.remote(nodes.Seat).options(
-            num_cpus=self._wanted["CPU"], num_gpus=self._wanted["GPU"], max_concurrency=2, max_restarts=0
-        )
-        return seat.remote(self._name, settings, self._data_dir, processes.identity())
+        home = self._settings.home
+        name = nodes.name_of(home)
+        found = [*cluster.ask_all(nodes.visit, name, journal.sizes(home), wanted)]
+        nodes.refuse_unlike([answer for answer, _ in found], nodes.look())
+        for _, visited in found:
+            for told in visited.told:
+                mirror.take(told)
+            for epoch, saved in visited.saved:
+                mine = {run_id: known for known, each in nodes.packed(home, saved.run_ids) for run_id in each.run_ids}
+                behind = [run_id for run_id in saved.run_ids if mine.get(run_id, 0) < epoch]
+                if behind:
+                    checkpoint.place(home, saved.name, saved.content, behind)
+        if any(visited.told or visited.saved for _, visited in found):
+            # What is home now need not stay where it was.
+            for _ in cluster.ask_all(nodes.visit, name, journal.sizes(home), ()):
+                pass
 
     def _begin(self, seat: Any, task: _Task) -> Any:
         group = task.rest()
         home = self._settings.home
-        files: dict[str, Saved] = {}
-        for run_id in group.run_ids if home.checkpoint_folder is None else ():
-            if run_id and (found := checkpoint.packed(home, run_id)):
-                before = files[found[0]].run_ids if found[0] in files else ()
-                files[found[0]] = Saved(name=found[0], content=found[1], run_ids=(*before, run_id))
-        return seat.train.options(num_returns="streaming").remote(group, list(files.values()), nodes.look())
+        known = [run_id for run_id in group.run_ids if run_id and home.checkpoint_folder is None]
+        files = [saved for _, saved in nodes.packed(home, known)]
+        return seat.train.options(num_returns="streaming").remote(group, files)
 
     def _hear(self, news: News, mirror: "_Mirror", task: _Task, errors: list[Exception]) -> Iterator[Event]:
         match news:
@@ -256,35 +225,86 @@ class Ray:
         elif task.tries < TRIES:
             waiting.appendleft(task)
         elif task.live:
-            yield from self._end(mirror, task, "failed", f"its node was lost {TRIES} times: {_first_line(error)}")
+            reason = f"its node was lost {TRIES} times: {cluster.first_line(error)}"
+            yield from self._end(mirror, task, "failed", reason)
         else:
-            errors.append(LossbenchError(f"no node could begin with a cell: {_first_line(error)}"))
+            errors.append(LossbenchError(f"no node could begin with a cell: {cluster.first_line(error)}"))
 
     def _end(self, mirror: "_Mirror", task: _Task, status: Status, reason: str) -> Iterator[Event]:
         for run_id in task.live:
             yield mirror.own.append(RunEnded(run_id=run_id, at=now(), status=status, reason=reason), sync=True)
         task.ended |= task.begun.keys()
 
-    def _dismiss(self, idle: list[Any], unheard: list[_Task]) -> None:
+    def _dismiss(self, crew: "_Crew", unheard: list[_Task]) -> None:
         """Let everything go; runs that nobody will hear of any more are marked."""
         if any(task.live for task in unheard):
             with _Mirror(self._settings) as mirror:
                 for task in unheard:
                     list(self._end(mirror, task, "interrupted", "stopped at once"))
-        _stand_up(idle)
-        _leave()
-        self.__dict__.pop("workers", None)
+        crew.stand_up()
+        cluster.leave()
 
 
-def _stand_up(idle: list[Any]) -> None:
-    """Let seats clear away what they made and end."""
-    if not idle:
-        return
-    with contextlib.suppress(RayError):
-        ray.wait([seat.leave.remote() for seat in idle], num_returns=len(idle), timeout=PATIENCE_SECONDS)
-    for seat in idle:
-        ray.kill(seat)
-    idle.clear()
+class _Crew:
+    """The seats that train nothing at present: on their way, at rest, or of no use."""
+
+    def __init__(self, settings: Settings, wanted: dict[str, float], data_dir: Path | None) -> None:
+        self.wanted = wanted
+        self.coming: dict[Any, tuple[Any, float | None]] = {}
+        """What each is to answer, and when it was asked for the time; first it is to say that it is up."""
+        self.idle: list[Any] = []
+        self._refused: list[Any] = []
+        self._missed = 0
+        self._me = nodes.look()
+        threads = settings.threads or 1
+        self._seat = (nodes.name_of(settings.home), replace(settings, threads=threads), data_dir, processes.identity())
+
+    def recruit(self, tasks: int, room: int) -> None:
+        """Hire for so many tasks as there is room for."""
+        # A seat on a node that is not fit keeps its place there, or the next one would be given it.
+        missing = min(tasks, room - len(self._refused)) - len(self.idle) - len(self.coming)
+        for _ in range(missing if self._missed < TRIES else 0):
+            hired: Any = ray.remote(nodes.Seat).options(
+                num_cpus=self.wanted["CPU"], num_gpus=self.wanted["GPU"], max_concurrency=2, max_restarts=0
+            )
+            seat = hired.remote(*self._seat)
+            self.coming[seat.introduce.remote()] = (seat, None)
+
+    def meet(self, answer: Any, errors: list[Exception]) -> None:
+        """Hear a seat that is on its way; it is one of us once its machine is known to be fit."""
+        seat, asked = self.coming.pop(answer)
+        heard = time.time()
+        try:
+            node = ray.get(answer)
+        except RayError as error:
+            self._missed += 1
+            if self._missed == TRIES:
+                errors.append(LossbenchError(f"no node could begin with a cell: {cluster.first_line(error)}"))
+            return
+        self._missed = 0
+        if asked is None:
+            # It may have waited long for its place, so that only a second answer says something about its clock.
+            self.coming[seat.introduce.remote()] = (seat, heard)
+            return
+        try:
+            nodes.refuse_unlike([Answer(node=node, asked=asked, heard=heard)], self._me)
+        except UsageError as error:
+            self._refused.append(seat)
+            errors.append(error)
+            return
+        self.idle.append(seat)
+
+    def stand_up(self) -> None:
+        """Let all clear away what they made and end."""
+        seats = [*self.idle, *self._refused]
+        with contextlib.suppress(RayError):
+            if seats:
+                leaving = [seat.leave.remote() for seat in seats]
+                ray.wait(leaving, num_returns=len(seats), timeout=cluster.PATIENCE_SECONDS)
+        for seat in (*seats, *(seat for seat, _ in self.coming.values())):
+            ray.kill(seat)
+        for each in (self.idle, self._refused, self.coming):
+            each.clear()
 
 
 class _Mirror:
@@ -313,61 +333,3 @@ class _Mirror:
         self._copies[told.attempt] = copy
         copy.append(told.offset, told.lines)
         return (from_json(line.body) for line in journal.read(copy.path, told.offset))
-
-
-def _connect(address: str | None) -> None:
-    """Join a cluster, with Ray's own talk kept off both streams and our signal handlers left in place."""
-    if address is not None and address != "auto":
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise UsageError(f"address {address!r}: write HOST:PORT of a Ray cluster, or auto")
-        try:
-            socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS / 3).close()
-        except (OSError, OverflowError) as error:
-            raise UsageError(f"no Ray cluster answers at {address}: {error}") from None
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ray.init(
-            # By itself Ray would look for whatever cluster was started last on this machine.
-            address=address or "local",
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            include_dashboard=False if address is None else None,
-        )
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {_first_line(error)}") from None
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-class _WithoutRay:
-    """Standard output without what Ray's own threads print of its processes, whatever it is told about logs."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        if threading.current_thread().name.startswith("ray_"):
-            return len(text)
-        return int(self._stream.write(text))
-
-
-def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _leave() -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # What its threads had held back is printed now.
-    with redirect_stdout(io.StringIO()):
-        ray.shutdown()
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -59,9 +59,12 @@ class Executor(Protocol):
     the others alone. Once `stop()` is true no further group begins and the running ones end as `interrupted`.
     """
 
-    @property
-    def workers(self) -> int:
-        """How many groups run at once."""
+    def room(self) -> int:
+        """How many groups run at once.
+
+        Raises:
+            LossbenchError: the machines for it cannot be reached, or are too small.
+        """
         ...
 
     def run(self, groups: Sequence[Group], stop: Stop) -> Iterator[Event]:

@@ -7,19 +7,32 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lossbench
+from lossbench import checkpoint, processes
 from lossbench.errors import UsageError
 from lossbench.events import EpochDone, RunEnded, RunStarted
 from lossbench.executors import Settings
-from lossbench.executors.nodes import Answer, look, refuse_unlike
+from lossbench.executors.nodes import Answer, folder_for, look, name_of, refuse_unlike, visit
 from lossbench.home import Home
 from lossbench.journal import journals, read
-from tests.executors.test_contract import NOWHERE, by_run, cell, endless, executor_of, group, journalled, never, values
+from tests.executors.test_contract import (
+    NOWHERE,
+    by_run,
+    cell,
+    endless,
+    executor_of,
+    group,
+    journalled,
+    never,
+    statuses,
+    values,
+)
 
 pytest.importorskip("ray")
 
@@ -43,6 +56,12 @@ def ray_on(cluster, home: Home):
     return Ray(Settings(home=home, data_folder=NOWHERE, device="cpu", threads=1), address=cluster.address)
 
 
+def until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -52,7 +71,7 @@ def test_a_sweep_outlives_a_lost_node_and_gives_the_numbers_of_one_process(clust
     raylet = lost.all_processes["raylet"][0].process.pid
     plan = [cell(0, epochs=120), cell(1, "adaptive", epochs=120), cell(2, schedule="1e30")]
     executor = ray_on(cluster, home)
-    assert executor.workers == 2
+    assert executor.room() == 2
     events, there, removed = [], set(), False
     for event in executor.run([group(each) for each in plan], never):
         events.append(event)
@@ -100,6 +119,13 @@ for event in Ray(settings, address={cluster.address!r}).run([group(endless(0))],
     known = {body["epoch"] for body in journalled(home) if body["kind"] == "epoch"}
     (path,) = journals(home)
     path.write_bytes(path.read_bytes()[:-1])
+    node = journalled(home)[0]["provenance"]["node"]
+    until(lambda: not processes.alive(node))
+    there = folder_for(name_of(home))
+    ((folder, left),) = [(Home(each), checkpoint.packed(Home(each), run_id)) for each in there.glob("*/")]
+    trained = [line.body["epoch"] for line in read(folder.journals / path.name) if line.body["kind"] == "epoch"]
+    # What the driver has of it may be older, or nothing.
+    checkpoint.discard(home, [run_id])
     events = []
     again = ray_on(cluster, home)
     for event in again.run([group(endless(0), run_id)], lambda: any(isinstance(each, EpochDone) for each in events)):
@@ -108,8 +134,68 @@ for event in Ray(settings, address={cluster.address!r}).run([group(endless(0))],
     assert {event.run_id for event in events} == {run_id}
     epochs = [line.body["epoch"] for line in read(path) if line.body["kind"] == "epoch"]
     assert known <= set(epochs)
-    assert epochs == list(range(1, len(epochs) + 1))
-    assert events[0].from_epoch <= len(epochs)
+    assert epochs == trained == list(range(1, len(epochs) + 1))
+    assert len(epochs) - 1 <= events[0].from_epoch == left[2] <= len(epochs)
+    assert not there.exists()
+
+
+def test_a_node_that_joins_later_is_asked_before_it_takes_a_cell(cluster, home, tmp_path, monkeypatch):
+    monkeypatch.setattr("lossbench.executors.ray.LOOK_SECONDS", 0.2)
+    (tmp_path / "sitecustomize.py").write_text("import time\nright = time.time\ntime.time = lambda: right() + 60\n")
+    joined, events = [], []
+    there = folder_for(name_of(home))
+
+    def both_train() -> bool:
+        return len({event.run_id for event in events if isinstance(event, EpochDone)}) == 2
+
+    executor = ray_on(cluster, home)
+    assert executor.room() == 1
+    running = executor.run([group(endless(0)), group(endless(1))], both_train)
+
+    def follow() -> None:
+        for event in running:
+            events.append(event)
+            if not joined:
+                joined.append(cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path)}))
+            # The second cell was about to be given to the one that has joined; then to another.
+            if len(joined) == 1 and len([*there.glob("*/")]) == 2:
+                joined.append(cluster.add_node(num_cpus=1))
+
+    with pytest.raises(UsageError, match=f"the clock of node {platform.node()} is 60 s ahead of this machine's"):
+        follow()
+    for each in joined:
+        cluster.remove_node(each)
+    assert statuses(events) == ["interrupted", "interrupted"]
+    assert not there.exists()
+
+
+def test_what_was_made_for_a_home_that_is_gone_is_cleared_away_by_the_next_visit(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kept, gone = Home(tmp_path / "kept"), Home(tmp_path / "gone")
+    script = f"""
+import time
+from lossbench.executors import Settings
+from lossbench.executors.nodes import Home, Path, Seat, name_of
+homes = [Home(Path({str(kept.root)!r})), Home(Path({str(gone.root)!r}))]
+for each in homes:
+    each.create()
+seats = [Seat(name_of(each), Settings(home=each, data_folder=each.root), None, {{}}) for each in homes]
+print(flush=True)
+time.sleep(1000)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment) as process:
+        process.stdout.readline()
+        shutil.rmtree(gone.root)
+        visit(name_of(home), {}, ())
+        assert folder_for(name_of(gone)).exists()
+        process.kill()
+    visit(name_of(home), {}, ())
+    assert not folder_for(name_of(gone)).exists()
+    # Its next sweep may want to know of this one.
+    assert folder_for(name_of(kept)).exists()
+    visit(name_of(kept), {}, ())
+    assert not folder_for(name_of(kept)).exists()
 
 
 def test_what_a_cluster_cannot_do_is_one_sentence(cluster, home):
