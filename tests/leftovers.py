@@ -1,35 +1,32 @@
 """Which processes outlive the command that started them."""
 
-import os
 import time
-import uuid
 from pathlib import Path
 
-__all__ = ["MARK", "left", "marked"]
-
-MARK = "LOSSBENCH_TEST_MARK"
+__all__ = ["left"]
 
 
-def marked(**more: str) -> dict[str, str]:
-    """An environment that tells the descendants of one command from all other processes."""
-    return {**os.environ, MARK: uuid.uuid4().hex, **more}
+def left(leader: int, patience: float = 5.0) -> list[str]:
+    """Names of the processes that are in a leader's session when others have had time to leave.
 
-
-def left(environment: dict[str, str], patience: float = 5.0) -> list[str]:
-    """Command lines of the descendants that are there when others have had time to leave."""
+    Ray's agents write over their environment and lose their parents; the session is what they keep.
+    """
     deadline = time.monotonic() + patience
-    while (found := _alive(f"{MARK}={environment[MARK]}".encode())) and time.monotonic() < deadline:
+    while (found := _in_session(leader)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 
 
-def _alive(entry: bytes) -> list[str]:
+def _in_session(leader: int) -> list[str]:
     found = []
     for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
         try:
-            # A process that has ended and is not buried yet has no environment any more.
-            if process.name.isdecimal() and entry in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            name, _, rest = (process / "stat").read_text().rpartition(")")
         except OSError:
             continue
+        state, _, _, session = rest.split()[:4]
+        if int(session) == leader and state not in "ZX":
+            found.append(name)
     return found
