@@ -55,8 +55,11 @@ class Recording:
     """An executor that only looks at what it is given."""
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self._workers = workers
         self.groups: list[Group] = []
+
+    def room(self):
+        return self._workers
 
     def run(self, groups, stop):
         self.groups = list(groups)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import lossbench
-from lossbench import checkpoint, processes
+from lossbench import checkpoint, processes, retention
 from lossbench.errors import UsageError
 from lossbench.events import EpochDone, RunEnded, RunStarted
 from lossbench.executors import Settings
@@ -125,7 +125,7 @@ for event in Ray(settings, address={cluster.address!r}).run([group(endless(0))],
     ((folder, left),) = [(Home(each), checkpoint.packed(Home(each), run_id)) for each in there.glob("*/")]
     trained = [line.body["epoch"] for line in read(folder.journals / path.name) if line.body["kind"] == "epoch"]
     # What the driver has of it may be older, or nothing.
-    checkpoint.discard(home, [run_id])
+    retention.discard(home, [run_id])
     events = []
     again = ray_on(cluster, home)
     for event in again.run([group(endless(0), run_id)], lambda: any(isinstance(each, EpochDone) for each in events)):
