@@ -23,7 +23,9 @@ class Measure:
 
     name: str
     title: str
-    unit: Literal["fraction", "nats", "score", "norm", "factor", "seconds", "per second", "MiB", "count", "knob"]
+    unit: Literal[
+        "fraction", "nats", "score", "norm", "factor", "seconds", "samples per second", "MiB", "count", "knob"
+    ]
     better: Literal["higher", "lower", "neither"]
     meaning: str
     fewest_classes: int = 2
@@ -101,10 +103,10 @@ _ALL = (
     ),
     Measure("wnorm_all", "weight norm", "norm", "neither", "l2 norm of all weights at the end of the epoch"),
     Measure("lr", "learning rate", "factor", "neither", "learning rate at the last step of the epoch"),
+    Measure("seconds", "time per epoch", "seconds", "lower", "wall time of the epoch's training steps and evaluation"),
     Measure(
-        "seconds", "seconds per epoch", "seconds", "lower", "wall time of the epoch's training steps and evaluation"
+        "samples_per_second", "throughput", "samples per second", "higher", "training rows per second of training time"
     ),
-    Measure("samples_per_second", "throughput", "per second", "higher", "training rows per second of training time"),
     Measure(
         "data_stall",
         "data stalls",

@@ -18,7 +18,8 @@ def heat_map(panel: Panel, cells: Cells, width: int, color: bool) -> list[str]:
         worst, best = best, worst
     star = best if cells.mark_best else np.nan
     shown = [[_text(float(value), cells.digits, float(star)) for value in row] for row in values]
-    margin = max([len(name) for name in panel.y.names] + [len(panel.y.label)])
+    # One more than the longest name, so that it keeps off the coloured ground of the cells.
+    margin = 1 + max([len(name) for name in panel.y.names] + [len(panel.y.label)])
     size = max([len(name) for name in panel.x.names] + [len(text) for row in shown for text in row]) + 2
     across = max(1, (width - margin) // size)
     lines = []

@@ -7,7 +7,7 @@ import numpy as np
 
 from lossbench.charts.figure import Array, Axis, Bars, Box, Cells, Line, Panel, Points, Rule, Span
 
-__all__ = ["limits", "place", "places", "tick_label", "ticks"]
+__all__ = ["limits", "place", "places", "tick_labels", "ticks"]
 
 _MARGIN = 0.03
 
@@ -53,17 +53,29 @@ def ticks(axis: Axis, low: float, high: float, most: int) -> list[tuple[float, s
         return [(float(index), name) for index, name in enumerate(axis.names)]
     if axis.log:
         decades = _decades(low, high, most)
-        return [(place, tick_label(10.0**place, 0)) for place in decades] or _round(low, high, most, log=True)
+        labels = tick_labels([10.0**place for place in decades], 0)
+        return list(zip(map(float, decades), labels, strict=True)) or _round(low, high, most, log=True)
     return _round(low, high, most, whole=axis.whole)
 
 
-def tick_label(value: float, digits: int) -> str:
-    """A tick as text: plain digits between 0.0001 and 100,000, powers of ten beyond."""
+def tick_labels(values: Sequence[float], digits: int) -> list[str]:
+    """Ticks as texts of one form: plain digits, or powers of ten where one reaches a million or is below 0.0001."""
+    sizes = [abs(value) for value in values if value]
+    if sizes and (max(sizes) >= 1e6 or min(sizes) < 1e-4):
+        texts = [f"{value:.{_significant(values)}e}" if value else "0" for value in values]
+        return [text.replace("e+0", "e").replace("e-0", "e-") for text in texts]
+    texts = [_plain(value, digits) for value in values]
+    return [text.removeprefix("-") if float(text) == 0 else text for text in texts]
+
+
+def _significant(values: Sequence[float]) -> int:
+    """How many digits after the first tell the values apart."""
+    return next((n for n in range(6) if len({f"{value:.{n}e}" for value in values}) == len(set(values))), 6)
+
+
+def _plain(value: float, digits: int) -> str:
     size = abs(value)
-    if size and not 1e-4 <= size < 1e6:
-        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e-")
-    text = f"{value:.{digits}f}" if digits or size >= 1 or not size else f"{value:.10f}".rstrip("0")
-    return text.removeprefix("-") if float(text) == 0 else text
+    return f"{value:.{digits}f}" if digits or size >= 1 or not size else f"{value:.10f}".rstrip("0")
 
 
 def _round(low: float, high: float, most: int, *, log: bool = False, whole: bool = False) -> list[tuple[float, str]]:
@@ -77,7 +89,8 @@ def _round(low: float, high: float, most: int, *, log: bool = False, whole: bool
         step = steps[steps.index(step) - 1]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     values = [value for value in _multiples(first, last, step) if not log or value > 0]
-    return [(math.log10(value) if log else value, tick_label(value, digits)) for value in values]
+    spots = [math.log10(value) for value in values] if log else values
+    return list(zip(spots, tick_labels(values, digits), strict=True))
 
 
 def _multiples(first: float, last: float, step: float) -> list[float]:

@@ -63,6 +63,10 @@ def _fitting(
     ends = list(accumulate(map(len, rows)))
     shown = max(1, sum(end <= room for end in ends))
     left_out = []
+    # What is shown takes the room of what is not.
+    taller = _drawn(panels[: across * shown], across, width, room // shown, color)
+    if sum(map(len, taller)) <= room:
+        rows = taller
     if ends[0] > room:
         own = (width - 2 * (across - 1)) // across
         first = [_squeezed(panel, own, room, color) for panel in panels[:across]]

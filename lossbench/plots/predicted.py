@@ -40,8 +40,11 @@ def draw_calibration(store: Store, request: Request) -> Figure:
             counts.append(Line(series=series, x=middles, y=100 * rows / rows.sum()))
         x_axis = Axis(title="confidence", unit="%", limits=_PERCENT)
         y_axis = Axis(title="accuracy at that confidence", unit="%", limits=_PERCENT)
-        panels.append(Panel(title=title, x=x_axis, y=y_axis, marks=tuple(curves)))
-        panels.append(Panel(x=x_axis, y=Axis(title="rows at that confidence", unit="%"), marks=tuple(counts)))
+        heading = title if len(titles) > 1 else ""
+        panels.append(Panel(title=heading, x=x_axis, y=y_axis, marks=tuple(curves)))
+        panels.append(
+            Panel(title=heading, x=x_axis, y=Axis(title="rows at that confidence", unit="%"), marks=tuple(counts))
+        )
     presets = preset_names(row for group in groups for row in group.runs)
     return Figure(
         title=f"reliability of {split} predictions on {presets}; below the diagonal: over-confident",

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossbench.charts.figure import Array
 from lossbench.errors import NothingFound, unknown
-from lossbench.measures import Measure, measure
+from lossbench.measures import SPEED, Measure, measure
 from lossbench.plots.request import Request
 from lossbench.spec import differing_fields
 from lossbench.store import Store, nothing, queries
@@ -43,7 +43,7 @@ class Quantity:
 
     @property
     def title(self) -> str:
-        return f"{self.split} {self.measure.title}"
+        return self.measure.title if self.measure.name in SPEED else f"{self.split} {self.measure.title}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
