@@ -11,7 +11,7 @@ from lossbench import metrics
 from lossbench.measures import MEASURES, QUANTILES, SPEED
 
 FROM_THE_TRAINER = {"objective", "gnorm_all", "gnorm_last", "wnorm_all", "lr", *SPEED}
-SHAPES = [(1, 2), (7, 2), (340, 3), (501, 10), (997, 100)]
+SHAPES = [(1, 2), (7, 2), (340, 3), (211, 7), (501, 10), (997, 100)]
 
 
 def sample(rows: int, classes: int, runs: int = 1, scale: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +61,7 @@ def plain_ece(confidence: np.ndarray, right: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("rows", "classes"), [*SHAPES, (40_000, 3)])
+@pytest.mark.parametrize(("rows", "classes"), [*SHAPES, (40_001, 3), (40_001, 7)])
 def test_a_run_has_the_same_digits_whoever_is_evaluated_beside_it(rows, classes, threads):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

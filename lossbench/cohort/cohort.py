@@ -23,8 +23,8 @@ from lossbench.stopwatch import Stopwatch
 
 __all__ = ["Cohort"]
 
-MEASURED_LOGITS = 2**22
-"""Logits that are measured at once."""
+MEASURED_LOGITS = 2**17
+"""Logits that are measured at once: enough to be worth a call for each metric, few enough for the cache."""
 
 _HELD_OUT: tuple[Literal["val", "test"], ...] = ("val", "test")
 
@@ -108,8 +108,8 @@ class Cohort:
                 return
             self.epoch += 1
             for member, values in records.items():
-                broken = next((name for name, value in values.items() if not math.isfinite(value)), None)
-                if broken is not None:
+                if not all(map(math.isfinite, values.values())):
+                    broken = next(name for name, value in values.items() if not math.isfinite(value))
                     self.diverged.setdefault(member, f"{broken} became {values[broken]} in epoch {self.epoch}")
             yield {
                 member: EpochMetrics(epoch=self.epoch, values=records[member])
@@ -148,18 +148,16 @@ class Cohort:
                     measured |= {f"{split}/{name}": value for name, value in evaluated.items()}
                 # The one transfer of the epoch, and the one moment that waits for the device.
                 numbers = torch.stack([value.double() for value in measured.values()], 1).tolist()
-            # The runs of a program share its time equally, so that seconds add up to what was spent.
-            seconds = (time.perf_counter() - began) / len(part)
-            for place, member in enumerate(part):
-                records[member] = {
-                    **dict(zip(measured, numbers[place], strict=True)),
-                    "train/lr": program.lr(clock)[place],
-                    "train/seconds": seconds,
-                    "train/samples_per_second": len(self.dataset.train) / trained,
-                    "train/peak_mem_mib": devices.peak_mib(self.device),
-                }
-            for member, knobs in zip(part, program.objective.values(clock), strict=True):
-                records[member] |= {f"loss/{knob}": value for knob, value in knobs.items()}
+            shared = {
+                # The runs of a program share its time equally, so that seconds add up to what was spent.
+                "train/seconds": (time.perf_counter() - began) / len(part),
+                "train/samples_per_second": len(self.dataset.train) / trained,
+                "train/peak_mem_mib": devices.peak_mib(self.device),
+            }
+            each = zip(part, numbers, program.lr(clock), program.objective.values(clock), strict=True)
+            for member, row, lr, knobs in each:
+                own = {f"loss/{knob}": value for knob, value in knobs.items()}
+                records[member] = {**dict(zip(measured, row, strict=True)), "train/lr": lr, **shared, **own}
         return records
 
 
@@ -176,7 +174,7 @@ def _network(device: torch.device) -> type[Network]:
 
 
 def _evaluate(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Every metric of runs' logits [R, D, C], a few runs at a time so that memory stays small."""
+    """Every metric of runs' logits [R, D, C], some runs at a time."""
     at_once = max(1, MEASURED_LOGITS // logits[0].numel())
     parts = [metrics.evaluate(each, target) for each in torch.split(logits, at_once)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
