@@ -132,8 +132,8 @@ def together(runs: list[RunSpec], dataset: Dataset, home: Home) -> Iterator[tupl
                 journal.append(RunStarted(run_id=run_id, at=now(), from_epoch=0, provenance={}, **asked))
             for record in cohort.epochs():
                 trained += ROWS / record[0].values["train/samples_per_second"]
-                for member, metrics in record.items():
-                    journal.append(EpochDone(run_id=ids[member], at=now(), metrics=metrics))
+                at = now()
+                journal.extend([EpochDone(run_id=ids[i], at=at, metrics=metrics) for i, metrics in record.items()])
             for run_id in ids:
                 journal.append(RunEnded(run_id=run_id, at=now(), status="done", reason=""))
         assert try_ingest(home)

@@ -259,11 +259,11 @@ class _Execution:
         epochs = self.runs[0].spec.preset.epochs
         for records in engine.epochs(stop):
             self.watch.epochs += 1
-            for index, metrics in records.items():
-                event = EpochDone(run_id=self.runs[index].run_id, at=now(), metrics=metrics)
-                with self.watch.phase("store"):
-                    self.journal.append(event)
-                yield event
+            with self.watch.phase("store"):
+                at = now()
+                told = [EpochDone(run_id=self.runs[i].run_id, at=at, metrics=record) for i, record in records.items()]
+                self.journal.extend(told)
+            yield from told
             yield from self._end_diverged(engine)
             if engine.epoch < epochs:
                 due_here = [i for i, run in self.alive.items() if engine.epoch in run.spec.preset.keep_predictions]

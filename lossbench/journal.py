@@ -1,6 +1,6 @@
 """The crash-safe way into the store: one append-only file per writing process, one JSON line per event.
 
-A line is written by a single `write` on a descriptor opened for appending, so a killed process leaves at most one
+Lines are written by a single `write` on a descriptor opened for appending, so a killed process leaves at most one
 torn line at the end, which readers pass over. An event is identified for ever by its journal and its number there,
 `(attempt, seq)`.
 """
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ __all__ = ["Copy", "Damaged", "Journal", "Line", "journals", "read", "scan", "si
 
 _NAME = re.compile(r"[0-9a-z]{10}\.jsonl")
 _CHUNK = 1 << 24
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +72,23 @@ class Journal:
         Raises:
             StoreError: the line could not be written whole, for instance because the disk is full.
         """
-        line = json.dumps({**to_json(event), "attempt": self.attempt, "seq": self._seq}, separators=(",", ":"))
+        self.extend([event], sync=sync)
+        return event
+
+    def extend(self, events: Sequence[Event], *, sync: bool = False) -> None:
+        """Write several events at once.
+
+        Raises:
+            StoreError: the lines could not all be written whole.
+        """
+        lines = [
+            _encode({**to_json(event), "attempt": self.attempt, "seq": seq}) + "\n"
+            for seq, event in enumerate(events, self._seq)
+        ]
         # After a torn write the next line must not join the torn one.
-        data = (("" if self._sound else "\n") + line + "\n").encode()
+        data = (("" if self._sound else "\n") + "".join(lines)).encode()
         # A number is never used twice: a line that fails to be acknowledged may be whole in the file all the same.
-        self._seq += 1
+        self._seq += len(lines)
         self._sound = False
         try:
             # A disk that is nearly full takes a part, and says only to the rest that it is full.
@@ -85,7 +99,6 @@ class Journal:
         except OSError as error:
             raise StoreError(f"cannot write journal {self.path}: {error.strerror}") from error
         self._sound = True
-        return event
 
     def sync(self) -> None:
         """Wait until everything appended is on the disk.
@@ -196,7 +209,7 @@ def scan(path: Path, offset: int = 0) -> Iterator[Line | Damaged]:
 
 def _line(raw: bytes, attempt: str, end: int) -> Line | Damaged:
     try:
-        body = json.loads(raw, parse_constant=_refuse)
+        body = _decode(raw.decode())
     except (ValueError, RecursionError):
         return Damaged(end)
     if not isinstance(body, dict) or body.get("attempt") != attempt or type(body.get("seq")) is not int:
@@ -206,3 +219,6 @@ def _line(raw: bytes, attempt: str, end: int) -> Line | Damaged:
 
 def _refuse(word: str) -> float:
     raise ValueError(f"JSON has no {word}")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse).decode

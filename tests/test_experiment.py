@@ -294,16 +294,16 @@ def test_a_full_disk_fails_the_run_and_keeps_its_epochs(home, monkeypatch):
 
 
 def test_a_journal_that_fails_once_still_takes_the_last_word(home, monkeypatch):
-    real = Journal.append
+    real = Journal.extend
     calls = []
 
-    def append(self, event, *, sync=False):
-        calls.append(event)
+    def extend(self, events, *, sync=False):
+        calls.append(events)
         if len(calls) == 3:
             raise StoreError("cannot write journal: No space left on device")
-        return real(self, event, sync=sync)
+        real(self, events, sync=sync)
 
-    monkeypatch.setattr(Journal, "append", append)
+    monkeypatch.setattr(Journal, "extend", extend)
     events = run(home)
     assert events[-1].status == "failed"
     (path,) = journals(home)

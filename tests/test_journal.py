@@ -51,6 +51,20 @@ def test_a_journal_torn_at_any_byte_keeps_every_whole_line(home: Home) -> None:
         assert epochs(journal.path) == [1, 2, 3][: whole[:length].count(b"\n")]
 
 
+def test_events_written_at_once_are_lines_of_their_own_and_a_torn_one_takes_no_other_with_it(home: Home) -> None:
+    with Journal(home) as journal:
+        journal.append(epoch(1))
+        journal.extend([epoch(number) for number in range(2, 5)], sync=True)
+        journal.extend([])
+        journal.append(epoch(5))
+    lines = list(read(journal.path))
+    assert [(line.seq, line.body["epoch"]) for line in lines] == [(at, at + 1) for at in range(5)]
+    whole = journal.path.read_bytes()
+    for length in range(len(whole)):
+        journal.path.write_bytes(whole[:length])
+        assert epochs(journal.path) == [1, 2, 3, 4, 5][: whole[:length].count(b"\n")]
+
+
 def test_after_a_torn_write_the_next_line_stands_alone_and_no_number_is_used_twice(home: Home) -> None:
     with Journal(home) as journal:
         journal.append(epoch(1))
