@@ -232,7 +232,9 @@ def _number(value: float) -> float | str:
 
 
 def _value(value: float | str) -> float:
-    if type(value) is float or (type(value) is int and -(2**53) < value < 2**53) or value in _NON_FINITE:
+    if type(value) is float and math.isfinite(value):
+        return value
+    if (type(value) is int and -(2**53) < value < 2**53) or value in _NON_FINITE:
         return float(value)
     raise ValueError(f"{value!r} is not a number")
 

@@ -1,6 +1,7 @@
 """Taking journals into the store: the rows and the receipt for them in one transaction, so that nothing counts twice.
 
-Every table is made from the events' dictionaries by the statements here; a rebuild runs the same ones.
+Every table is made from checked events by the statements here and, what is told of epochs, in `epochs`; a rebuild runs
+the same ones.
 """
 
 import json
@@ -12,14 +13,17 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from lossbench.errors import StoreError
-from lossbench.events import PredictionsKept, from_json, moment
+from lossbench.events import EpochDone, Event, PredictionsKept, from_json, moment
 from lossbench.home import Home
 from lossbench.journal import Damaged, Line, scan, sizes
+from lossbench.store.epochs import insert_epochs
 from lossbench.store.upcast import NewerEventError, upcast
 
 __all__ = ["EventRow", "Receipt", "event_row", "insert", "pending", "receipts", "sign", "take_in"]
 
 _BATCH = 20_000
+
+_OF_AN_EPOCH = {"v", "kind", "run_id", "at", "epoch", "metrics", "attempt", "seq"}
 
 _RECEIPTS = "SELECT attempt, max(bytes), max(seq), max(size) FROM ingested GROUP BY attempt"
 
@@ -50,35 +54,10 @@ _DERIVED = (
     FROM incoming WHERE body->>'$.kind' <> 'marked' GROUP BY attempt, run_id
     """,
     """
-    CREATE OR REPLACE TEMP TABLE measured AS
-    SELECT told.*, coalesce(started.time, told.time) AS began
-    FROM (
-        SELECT attempt, seq, time,
-            unnest(from_json(body, '{"run_id":"VARCHAR","epoch":"INTEGER","metrics":"MAP(VARCHAR,DOUBLE)"}'))
-        FROM incoming WHERE body->>'$.kind' = 'epoch'
-    ) AS told
-    ASOF LEFT JOIN started
-    ON told.attempt = started.attempt AND told.run_id = started.run_id AND told.seq >= started.seq
-    """,
-    """
     INSERT INTO entry
-    SELECT incoming.attempt, incoming.seq, body->>'$.run_id', body->>'$.kind' AS kind, (body->>'$.v')::INTEGER,
-        (body->>'$.epoch')::INTEGER, incoming.time, began, cardinality(metrics),
-        CASE WHEN kind NOT IN ('epoch', 'started') THEN body END
-    FROM incoming LEFT JOIN measured USING (attempt, seq)
-    """,
-    """
-    INSERT INTO metric
-    SELECT run_id, epoch, split_part(path, '/', 1) AS split, substr(path, 1 + instr(path, '/')) AS name, value, began,
-        seq
-    FROM (
-        SELECT run_id, epoch, seq, began, unnest(map_keys(metrics)) AS path, unnest(map_values(metrics)) AS value,
-            dense_rank() OVER (ORDER BY run_id) % 2 AS upwards
-        FROM measured
-    )
-    -- What is alike stands together: DuckDB packs it, and a question about one metric skips the others.
-    -- Epochs go up in one run and down in the next: their differences then stay small, which saves two bytes a value.
-    ORDER BY split, name, run_id, CASE upwards WHEN 1 THEN epoch ELSE -epoch END, seq
+    SELECT attempt, seq, body->>'$.run_id', body->>'$.kind' AS kind, (body->>'$.v')::INTEGER,
+        (body->>'$.epoch')::INTEGER, time, NULL, NULL, CASE WHEN kind <> 'started' THEN body END
+    FROM incoming
     """,
     """
     INSERT INTO mark
@@ -101,8 +80,9 @@ class EventRow:
     attempt: str
     seq: int
     time: str
+    event: Event
     body: str
-    predictions: PredictionsKept | None
+    """The event as JSON; of an epoch no text is kept, and it may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +144,17 @@ def take_in(connection: DuckDBPyConnection, home: Home, taken: Mapping[str, Rece
 
 def insert(connection: DuckDBPyConnection, rows: Sequence[EventRow]) -> None:
     """Add events and everything made from them; the caller holds the transaction."""
-    if not rows:
-        return
-    columns = {name: [getattr(row, name) for row in rows] for name in ("attempt", "seq", "time", "body")}
-    connection.execute(_INCOMING, columns)
-    for statement in _DERIVED:
-        connection.execute(statement)
-    for row in rows:
-        if (kept := row.predictions) is not None:
+    others = [row for row in rows if not isinstance(row.event, EpochDone)]
+    if others:
+        columns = {name: [getattr(row, name) for row in others] for name in ("attempt", "seq", "time", "body")}
+        connection.execute(_INCOMING, columns)
+        for statement in _DERIVED:
+            connection.execute(statement)
+    insert_epochs(
+        connection, [(row.attempt, row.seq, row.time, row.event) for row in rows if isinstance(row.event, EpochDone)]
+    )
+    for row in others:
+        if isinstance(kept := row.event, PredictionsKept):
             lists = (kept.label, kept.predicted, kept.rank, kept.p_true, kept.p_max)
             connection.execute(_PREDICTION, [kept.run_id, kept.epoch, kept.split, row.time, *map(list, lists)])
 
@@ -192,12 +175,20 @@ def event_row(attempt: str, seq: int, body: dict[str, Any]) -> EventRow:
     body = upcast(body)
     event = from_json(body)
     time = moment(event.at).replace(tzinfo=None).isoformat(sep=" ")
-    # Written anew, so that DuckDB's reader of JSON never sees a text that only Python's accepts.
+    if not 0 <= seq < 2**63:
+        raise ValueError("an event with a number out of range")
+    # Making a text of every epoch takes as long as reading it; what it says beyond itself must still be sound.
+    numbers_only = isinstance(event, EpochDone) and body.keys() <= _OF_AN_EPOCH
+    return EventRow(attempt, seq, time, event, "" if numbers_only else _text(body))
+
+
+def _text(body: dict[str, Any]) -> str:
+    """Written anew, so that DuckDB's reader of JSON never sees a text that only Python's accepts."""
     text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    if "\\u0000" in text or not 0 <= seq < 2**63:
-        raise ValueError("an event with a NUL character, or a number out of range")
+    if "\\u0000" in text:
+        raise ValueError("an event with a NUL character")
     text.encode()
-    return EventRow(attempt, seq, time, text, event if isinstance(event, PredictionsKept) else None)
+    return text
 
 
 def _checked(line: Line | Damaged, after: int) -> EventRow | None:
