@@ -26,7 +26,7 @@ HIDDEN = ModelSpec(name="mlp", hidden=(16,))
 DEEP = ModelSpec(name="mlp", hidden=(70, 9))
 
 LOSSES = ("ce", "el", "ce-el", "ce-el:focus=0.3", "adaptive", "focal:gamma=1.5", "gce:q=0.4", "poly1", "mae")
-SEVERAL_KINDS = (*LOSSES, "label-smoothing", "min-ent", "sce", "bce", "focal:gamma=learned(2)")
+SEVERAL_KINDS = (*LOSSES, "label-smoothing", "min-ent", "sce", "bce", "focal:gamma=learned(2)", "cot")
 
 
 def made_up(rows: int, features: int, classes: int, *, held_out: int = 53, seed: int = 0) -> Dataset:
@@ -71,7 +71,13 @@ def cell(
 
 
 def varied(
-    count: int, *, model: ModelSpec, names: Sequence[str] = LOSSES, batch_size: int = 8, epochs: int = 6
+    count: int,
+    *,
+    model: ModelSpec,
+    names: Sequence[str] = LOSSES,
+    batch_size: int = 8,
+    epochs: int = 6,
+    nesterov: bool = False,
 ) -> list[RunSpec]:
     """Runs that differ in everything that members of a cohort may differ in, seeds unevenly."""
     return [
@@ -82,7 +88,8 @@ def varied(
             epochs=epochs,
             batch_size=batch_size,
             lr=(0.3, 0.03, 0.1)[at % 3],
-            momentum=(0.9, 0.0)[at % 2],
+            momentum=(0.9, 0.4 if nesterov else 0.0)[at % 2],
+            nesterov=nesterov,
             weight_decay=(0.0, 1e-3)[at // 2 % 2],
             schedule=("1", "cosine(1,0)", "step(2,0.5)")[at // 3 % 3],
         )
@@ -165,10 +172,10 @@ def test_company_changes_no_bit(model, rows, features, classes, batch_size):
 @pytest.mark.parametrize("model", [LINEAR, DEEP], ids=["linear", "deep"])
 def test_company_changes_no_bit_of_the_batched_form_either(model):
     dataset = made_up(75, 9, 3)
-    specs = varied(14, model=model, names=SEVERAL_KINDS, epochs=2)
+    specs = varied(len(SEVERAL_KINDS), model=model, names=SEVERAL_KINDS, epochs=2)
     together = outcome(specs, dataset, network=StackedNetwork)
     assert together[::-1] == outcome(specs[::-1], dataset, network=StackedNetwork)
-    for members in ([3], [12, 0, 5, 7]):
+    for members in ([3], [14], [12, 0, 14, 5, 7]):
         alone = outcome([specs[member] for member in members], dataset, network=StackedNetwork)
         assert alone == [together[member] for member in members]
 
@@ -181,7 +188,7 @@ def test_machine_code_and_batched_products_agree(model, rows, features, classes,
     dataset = made_up(rows, features, classes)
     specs = [
         dataclasses.replace(spec, preset=dataclasses.replace(spec.preset, epochs=3))
-        for spec in varied(14, model=model, names=SEVERAL_KINDS, batch_size=batch_size)
+        for spec in varied(len(SEVERAL_KINDS), model=model, names=SEVERAL_KINDS, batch_size=batch_size)
     ]
     forms = [
         Cohort(specs, dataset, device="cpu", dtype=dtype, network=network)
@@ -230,11 +237,23 @@ def test_the_comparison_above_sees_the_smallest_difference():
 
 def test_other_kinds_of_loss_change_no_bit_either():
     dataset = made_up(60, 6, 4)
-    specs = varied(28, model=HIDDEN, names=SEVERAL_KINDS)
+    specs = varied(2 * len(SEVERAL_KINDS), model=HIDDEN, names=SEVERAL_KINDS)
     together = outcome(specs, dataset)
     assert together[::-1] == outcome(specs[::-1], dataset)
-    for member in (4, 9, 10, 11, 12, 13):
+    for member in (4, 9, 10, 11, 12, 13, 14):
         assert outcome([specs[member]], dataset)[0] == together[member], str(specs[member].loss)
+
+
+@pytest.mark.parametrize("network", [CompiledNetwork, StackedNetwork])
+@pytest.mark.parametrize("model", [LINEAR, DEEP], ids=lambda model: model.name)
+def test_company_changes_no_bit_under_nesterov_momentum(model, network):
+    dataset = made_up(53, 6, 4)
+    specs = varied(2 * len(SEVERAL_KINDS), model=model, names=SEVERAL_KINDS, epochs=3, nesterov=True)
+    together = outcome(specs, dataset, network=network)
+    assert together[::-1] == outcome(specs[::-1], dataset, network=network)
+    for members in ([1], [13, 14], [29, 0, 12]):
+        alone = outcome([specs[member] for member in members], dataset, network=network)
+        assert alone == [together[member] for member in members]
 
 
 @pytest.mark.parametrize("model", [LINEAR, HIDDEN], ids=lambda model: model.name)
@@ -350,7 +369,7 @@ def test_initial_weights_are_those_of_the_model(model):
 @pytest.mark.parametrize("model", [LINEAR, DEEP], ids=["linear", "deep"])
 def test_resuming_a_part_of_a_cohort_in_another_order_changes_no_bit(model):
     dataset = made_up(45, 6, 3)
-    specs = varied(14, model=model, names=SEVERAL_KINDS)
+    specs = varied(len(SEVERAL_KINDS), model=model, names=SEVERAL_KINDS)
     whole = outcome(specs, dataset)
     first = Cohort(specs, dataset, device="cpu")
     running = first.epochs()
@@ -361,7 +380,7 @@ def test_resuming_a_part_of_a_cohort_in_another_order_changes_no_bit(model):
     file.seek(0)
     next(running)
     saved = torch.load(file, weights_only=True)
-    chosen = [13, 2, 10, 3, 9]
+    chosen = [13, 2, 14, 10, 3, 9]
     rest = Cohort([specs[member] for member in chosen], dataset, device="cpu")
     rest.load({"epoch": saved["epoch"], "members": [saved["members"][member] for member in chosen]})
     records = [untimed(record) for record in rest.epochs()]

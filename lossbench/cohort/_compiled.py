@@ -56,7 +56,9 @@ class CompiledNetwork:
         self._numbers = self._zeros(runs, 3)
         self._numbers[:, 1], self._numbers[:, 2] = momentum, weight_decay
         widest = max(map(_whole, shape.widths))
-        self._memory = self._zeros(len(distinct) * _whole(shape.widths[0]) * height + runs * int(self._plan[-1, -1]))
+        self._memory = self._zeros(
+            len(distinct) * (_whole(shape.widths[0]) + 1) * height + runs * int(self._plan[-1, -1])
+        )
         places = np.zeros(shape.batch, dtype=np.int64)
         self._scratch = self._zeros(2 * widest * height), self._zeros(widest * height), places, self._zeros(LANES**2)
         self._full = self._desk(shape.batch)
@@ -153,21 +155,24 @@ class CompiledNetwork:
         """Memory for batches of that many real rows."""
         runs, classes, height = len(self._weights), self._shape.widths[-1], _whole(self._shape.batch)
         logits, residual = (self._zeros(runs, classes, height) for _ in range(2))
-        log_p, not_p, log_not_p, losses, factors = (self._zeros(runs, count) for _ in range(5))
-        target = np.zeros((runs, count), dtype=np.int64)
+        # The kernels write whole vectors, of which the last may reach beyond the rows.
+        row_by_row = [self._zeros(runs * count + LANES) for _ in range(5)]
+        target = np.zeros(runs * count + LANES, dtype=np.int64)
+        log_p, not_p, log_not_p, losses, factors, labels = (
+            torch.from_numpy(each)[: runs * count].view(runs, count) for each in (*row_by_row, target)
+        )
         logits_seen, residual_seen = (
             torch.from_numpy(each)[..., :count].transpose(1, 2) for each in (logits, residual)
         )  # fmt: skip
         scores = Scores(
             logits=logits_seen,
             residual=residual_seen,
-            true=TrueClass(*map(torch.from_numpy, (log_p, not_p, log_not_p))),
-            target=torch.from_numpy(target),
-            losses=torch.from_numpy(losses),
-            factors=torch.from_numpy(factors),
+            true=TrueClass(log_p, not_p, log_not_p),
+            target=labels,
+            losses=losses,
+            factors=factors,
         )
-        arrays = (logits, residual, log_p, not_p, log_not_p, target, losses, factors)
-        return _Desk(scores, tuple(each.reshape(-1) for each in arrays))
+        return _Desk(scores, (logits.reshape(-1), residual.reshape(-1), *row_by_row[:3], target, *row_by_row[3:]))
 
 
 def _whole(count: int) -> int:

@@ -14,7 +14,7 @@ import numba
 import torch
 from numba import types
 
-from lossbench.cohort import _kernels, _vectors
+from lossbench.cohort import _elementary, _kernels, _vectors
 
 __all__ = ["Kernels", "compiled", "folder", "kernels", "writable"]
 
@@ -85,7 +85,7 @@ def _jit(function: Callable[..., None], signature: Any, *, cache: bool) -> Calla
 def folder() -> Path:
     """Where machine code is kept: in NUMBA_CACHE_DIR or the user's cache, apart for each version of its source."""
     # numba looks only at the file of the function itself, not at those of the functions it calls.
-    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (_kernels, _vectors))
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in (_kernels, _elementary, _vectors))
     version = hashlib.sha256(sources).hexdigest()[:12]
     if named := os.environ.get("NUMBA_CACHE_DIR"):
         return Path(named).expanduser().absolute() / f"lossbench-{version}"

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
+from lossbench.cohort._elementary import exp, log
 from lossbench.cohort._vectors import (
     LANES,
     accumulate,
@@ -23,6 +24,8 @@ from lossbench.cohort._vectors import (
     store,
     store_all,
     total,
+    where_above,
+    where_equal,
     where_positive,
 )
 
@@ -54,38 +57,38 @@ def _layer(weights, at, layers, depth, source, source_at, rows, out, out_at, hid
 
 
 @_helper
-def _outcome(logits, residual, at, log_p, not_p, log_not_p, labels, true_at, rows, count, classes):
-    """Softmax of a run's logits as `lossbench.losses.true_class_and_residual` defines it; NLL and hits."""
-    one, nll, hits = logits.dtype.type(1), 0.0, 0.0
-    for row in range(count):
-        label = labels[true_at + row]
-        top, highest = 0, logits[at + row]
+def _outcome(logits, residual, at, log_p, not_p, log_not_p, true_at, labels, labels_at, tops, rows, count, classes):
+    """Softmax of a run's logits as `lossbench.losses.true_class_and_residual` defines it, and the classes foretold.
+
+    The last vector may reach into the numbers of the next run, which comes later.
+    """
+    zero, one = splat(logits.dtype.type(0)), splat(logits.dtype.type(1))
+    for row in range(0, count, LANES):
+        label = load(labels, labels_at + row)
+        top, highest, own = zero, load(logits, at + row), load(logits, at + row)
         for each in range(1, classes):
-            logit = logits[at + each * rows + row]
-            if logit > highest:
-                top, highest = each, logit
-        beyond = others = one - one
+            number, logit = splat(logits.dtype.type(each)), load(logits, at + each * rows + row)
+            top = where_above(logit, highest, number, top)
+            highest = where_above(logit, highest, logit, highest)
+            own = where_equal(label, number, logit, own)
+        beyond = others = zero
         for each in range(classes):
-            odds = np.exp(logits[at + each * rows + row] - highest)
-            residual[at + each * rows + row] = odds
-            if each != top:
-                beyond += odds
-            if each != label:
-                others += odds
+            number, place = splat(logits.dtype.type(each)), at + each * rows + row
+            odds = exp(load(logits, place) - highest)
+            store(residual, place, odds)
+            beyond = beyond + where_equal(top, number, zero, odds)
+            others = others + where_equal(label, number, zero, odds)
         whole = one + beyond
-        for each in range(classes):
-            residual[at + each * rows + row] /= whole
         missing = others / whole
-        residual[at + label * rows + row] = -missing
+        for each in range(classes):
+            number, place = splat(logits.dtype.type(each)), at + each * rows + row
+            store(residual, place, where_equal(label, number, zero - missing, load(residual, place) / whole))
         # log(1 + beyond) with what was lost in the sum made good, so that it is exact where beyond is small.
-        log_whole = np.log(whole) + (beyond - (whole - one)) / whole
-        own = (logits[at + label * rows + row] - highest) - log_whole
-        log_p[true_at + row] = own
-        not_p[true_at + row] = missing
-        log_not_p[true_at + row] = np.log(missing)
-        nll -= own
-        hits += label == top
-    return nll, hits
+        log_whole = log(whole) + (beyond - (whole - one)) / whole
+        store(log_p, true_at + row, (own - highest) - log_whole)
+        store(not_p, true_at + row, missing)
+        store(log_not_p, true_at + row, log(missing))
+        store(tops, row, top)
 
 
 @_helper
@@ -103,6 +106,18 @@ def _pass_back(weights, at, layers, depth, upstream, upstream_at, rows, hidden, 
                 place = each * rows + row
                 kept = where_positive(load(hidden, hidden_at + place), load(upstream, out_at + place))
                 store(upstream, out_at + place, kept)
+
+
+@_helper
+def _move(weights, velocity, place, gradient, down, keep, shrink, nesterov):
+    """Move eight weights as `torch.optim.SGD` does."""
+    weight = load(weights, place)
+    gradient = fma(shrink, weight, gradient)
+    move = fma(keep, load(velocity, place), gradient)
+    store(velocity, place, move)
+    if nesterov:
+        move = fma(keep, move, gradient)
+    store(weights, place, fma(down, move, weight))
 
 
 @_helper
@@ -127,35 +142,28 @@ def _descend(
             for each in range(last + 1):
                 gradient = load(block, each * LANES)
                 squares = fma(gradient, gradient, squares)
-                weight = load(weights, place)
-                gradient = fma(shrink, weight, gradient)
-                move = fma(keep, load(velocity, place), gradient)
-                store(velocity, place, move)
-                if nesterov:
-                    move = fma(keep, move, gradient)
-                store(weights, place, fma(down, move, weight))
+                _move(weights, velocity, place, gradient, down, keep, shrink, nesterov)
                 place += columns
     return np.float64(total(squares))
 
 
 @_helper
 def _descend_biases(
-    weights, velocity, at, layers, depth, upstream, upstream_at, rows, count, lr, momentum, decay, nesterov
+    weights, velocity, at, layers, depth, upstream, upstream_at, rows, lr, momentum, decay, nesterov, block
 ):
     """Move a layer's biases; sum of their gradient's squares."""
-    place, squares = at + layers[depth, 4], 0.0
-    for output in range(layers[depth, 2]):
-        gradient = weights.dtype.type(0)
-        for row in range(count):
-            gradient += upstream[upstream_at + output * rows + row]
-        squares += np.float64(gradient) * np.float64(gradient)
-        gradient += decay * weights[place]
-        move = momentum * velocity[place] + gradient
-        velocity[place] = move
-        if nesterov:
-            move = momentum * move + gradient
-        weights[place] -= lr * move
-        place += 1
+    outputs, zero, squares = layers[depth, 2], weights.dtype.type(0), 0.0
+    down, keep, shrink = splat(-lr), splat(momentum), splat(decay)
+    for output in range(0, outputs, LANES):
+        store(block, 0, splat(zero))
+        for each in range(min(LANES, outputs - output)):
+            sums = splat(zero)
+            for row in range(0, rows, LANES):
+                sums = sums + load(upstream, upstream_at + (output + each) * rows + row)
+            block[each] = total(sums)
+            squares += np.float64(block[each]) * np.float64(block[each])
+        place = at + layers[depth, 4] + output
+        _move(weights, velocity, place, load(block, 0), down, keep, shrink, nesterov)
     return squares
 
 
@@ -189,7 +197,7 @@ def _backward(
         if depth == len(layers) - 1:
             norm_last = math.sqrt(found)
         squares += found + _descend_biases(
-            weights, velocity, at, layers, depth, upstream, upstream_at, rows, count, lr, momentum, decay, nesterov
+            weights, velocity, at, layers, depth, upstream, upstream_at, rows, lr, momentum, decay, nesterov, block
         )
         upstream_at, other_at = other_at, upstream_at
     return math.sqrt(squares), norm_last
@@ -220,10 +228,10 @@ def step(
         inputs, target: all training rows [D + 1, columns] and their classes [D + 1], the last to fill up.
         visits: row numbers of every batch by seed [K, S, rows], of which the first `count` are no filling.
         seats: which of the S seeds is each run's [R].
-        memory: for the inputs of a batch [S, columns, rows] and behind them activations [R, activations].
+        memory: for the inputs of a batch and their classes [S, columns + 1, rows], and activations [R, activations].
         logits, residual: [R, C, rows].
-        log_p, not_p, log_not_p, labels: what losses are made of [R, count].
-        losses, factors: what was made of it, and what each row's residual is to be multiplied with [R, count].
+        log_p, not_p, log_not_p, labels: what losses are made of [R, count], and a vector more.
+        losses, factors: what was made of it, and what each row's residual is to be multiplied with, as long.
         upstream, turned, places, block: memory of one run's backward pass.
         sums: recorded sums [R, 5]: objective, NLL, hits, norm of all gradients, norm of the last layer's weights'.
         moved, seen: numbers of the batch that was seen and of the one to see, negative for none.
@@ -237,18 +245,25 @@ def step(
         for seed in range(seeds):
             for row in range(rows):
                 place = visits[seen, seed, row] * columns
+                batch = seed * (columns + 1) * rows + row
                 for column in range(columns):
-                    memory[(seed * columns + column) * rows + row] = inputs[place + column]
+                    memory[batch + column * rows] = inputs[place + column]
+                memory[batch + columns * rows] = target[visits[seen, seed, row]]
     for run in range(runs):
         at, logits_at, true_at = run * weights.shape[1], run * classes * rows, run * count
-        hidden_at = seeds * columns * rows + run * activations
+        hidden_at = seeds * (columns + 1) * rows + run * activations
         if moved >= 0:
             objective = 0.0
             for row in range(count):
                 objective += losses[true_at + row]
-                factor = factors[true_at + row] * share
+            for row in range(0, count, LANES):
+                factor = load(factors, true_at + row) * splat(share)
                 for each in range(classes):
-                    upstream[each * rows + row] = residual[logits_at + each * rows + row] * factor
+                    place = each * rows + row
+                    store(upstream, place, load(residual, logits_at + place) * factor)
+            for each in range(classes):
+                for row in range(count, rows):
+                    upstream[each * rows + row] = 0
             norm_all, norm_last = _backward(
                 flat_weights, flat_velocity, at, layers, memory, hidden_at, inputs, flat_visits,
                 (moved * seeds + seats[run]) * rows, upstream, turned, places, block, rows, count,
@@ -258,12 +273,18 @@ def step(
             sums[run, 3] += norm_all
             sums[run, 4] += norm_last
         if seen >= 0:
-            _forward(flat_weights, at, layers, memory, seats[run] * columns * rows, hidden_at, rows, logits, logits_at)
+            inputs_at = seats[run] * (columns + 1) * rows
+            _forward(flat_weights, at, layers, memory, inputs_at, hidden_at, rows, logits, logits_at)
+            labels_at = inputs_at + columns * rows
+            _outcome(
+                logits, residual, logits_at, log_p, not_p, log_not_p, true_at, memory, labels_at, upstream, rows,
+                count, classes,
+            )  # fmt: skip
+            nll, hits = 0.0, 0.0
             for row in range(count):
                 labels[true_at + row] = target[visits[seen, seats[run], row]]
-            nll, hits = _outcome(
-                logits, residual, logits_at, log_p, not_p, log_not_p, labels, true_at, rows, count, classes
-            )
+                nll -= log_p[true_at + row]
+                hits += upstream[row] == memory[labels_at + row]
             if first:
                 sums[run, 1] += nll
                 sums[run, 2] += hits

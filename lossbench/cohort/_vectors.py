@@ -5,30 +5,41 @@ is one of eight lanes by its type, so short loops are as fast as long ones, and 
 instructions wherever it stands.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
 
 __all__ = [
     "LANES",
+    "Vector",
     "accumulate",
     "broadcasts",
+    "by_library",
     "fma",
     "load",
     "maximum",
+    "parts",
+    "rounded",
     "splat",
     "splats",
     "store",
     "store_all",
+    "times_power_of_two",
     "total",
+    "where_above",
+    "where_equal",
     "where_positive",
 ]
 
 LANES = 8
+
+_SQRT_HALF_BITS = 0x3F3504F3
+"""1 / sqrt(2) as a float32, taken for a whole number."""
 
 _Code = tuple[Any, Callable[..., Any]]
 """What numba wants of an operation: its signature and what writes its instructions."""
@@ -66,12 +77,31 @@ def _splat(builder: Any, number: Any) -> Any:
     return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), ir.VectorType(index, LANES)([0] * LANES))
 
 
+def _function(builder: Any, name: str, kind: Any, arguments: int = 1) -> Any:
+    """LLVM's own function of that name."""
+    width = 64 if isinstance(kind.element, ir.DoubleType) else 32
+    signature = ir.FunctionType(kind, [kind] * arguments)
+    return cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{LANES}f{width}")
+
+
 def _fma(builder: Any, one: Any, other: Any, plus: Any) -> Any:
-    width = 64 if isinstance(one.type.element, ir.DoubleType) else 32
-    kind = ir.FunctionType(one.type, [one.type] * 3)
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f{width}"), (one, other, plus)
-    )
+    return builder.call(_function(builder, "fmuladd", one.type, 3), (one, other, plus))
+
+
+def _select(builder: Any, relation: str, one: Any, other: Any, then: Any, otherwise: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(relation, one, other), then, otherwise)
+
+
+def _number(kind: Any, value: float) -> Any:
+    return ir.Constant(kind, [value] * LANES)
+
+
+def _whole(value: int) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), [value] * LANES)
+
+
+def _bits(builder: Any, vector: Any) -> Any:
+    return builder.bitcast(vector, ir.VectorType(ir.IntType(32), LANES))
 
 
 def _rows(builder: Any, at: Any, stride: Any, last: Any) -> list[Any]:
@@ -82,6 +112,25 @@ def _rows(builder: Any, at: Any, stride: Any, last: Any) -> list[Any]:
         kept = builder.select(builder.icmp_signed("<", number, last), number, last)
         rows.append(builder.add(at, builder.mul(kept, stride)))
     return rows
+
+
+def _arithmetic(symbol: Callable[[Any, Any], Any], instruction: str) -> None:
+    """Give vectors an operator."""
+
+    def operation(typing: Any, one: Any, other: Any) -> _Code:
+        return one(one, other), lambda context, builder, signature, args: getattr(builder, instruction)(*args)
+
+    made: Any = intrinsic(operation)
+
+    @overload(symbol, strict=False)
+    def chosen(one: Any, other: Any) -> Any:
+        return (lambda one, other: made(one, other)) if isinstance(one, Vector) and one == other else None
+
+
+_arithmetic(operator.add, "fadd")
+_arithmetic(operator.sub, "fsub")
+_arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")
 
 
 @intrinsic
@@ -137,10 +186,7 @@ def total(typing: Any, vector: Any) -> _Code:
 def maximum(typing: Any, vector: Any, floor: Any) -> _Code:
     """The larger of each number and its floor; NaN stays."""
 
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
-
-    return vector(vector, floor), code
+    return vector(vector, floor), lambda context, builder, signature, args: _select(builder, "<", *args, *args[::-1])
 
 
 @intrinsic
@@ -152,6 +198,74 @@ def where_positive(typing: Any, condition: Any, vector: Any) -> _Code:
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
 
     return vector(condition, vector), code
+
+
+@intrinsic
+def where_above(typing: Any, one: Any, other: Any, then: Any, otherwise: Any) -> _Code:
+    """`then` where `one` is above `other`, else `otherwise`."""
+    return then(one, other, then, then), lambda context, builder, signature, args: _select(builder, ">", *args)
+
+
+@intrinsic
+def where_equal(typing: Any, one: Any, other: Any, then: Any, otherwise: Any) -> _Code:
+    """`then` where `one` equals `other`, else `otherwise`."""
+    return then(one, other, then, then), lambda context, builder, signature, args: _select(builder, "==", *args)
+
+
+@intrinsic(prefer_literal=True)
+def by_library(typing: Any, vector: Any, name: Any) -> _Code:
+    """The C library's function of that name, of each number by itself."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.call(_function(builder, name.literal_value, args[0].type), args[:1])
+
+    return vector(vector, name), code
+
+
+@intrinsic
+def rounded(typing: Any, vector: Any) -> _Code:
+    """The nearest whole numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.call(_function(builder, "rint", args[0].type), args)
+
+    return vector(vector), code
+
+
+@intrinsic
+def times_power_of_two(typing: Any, vector: Any, power: Any) -> _Code:
+    """float32 numbers times 2 to the whole `power`, from -252 to 254, in two factors that have no less digits."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        # Added to 1.5 * 2^23, a whole number stands in the last bits. NaN comes to nothing worse than another NaN.
+        offset = _number(kind, 1.5 * 2**23)
+        whole = builder.sub(_bits(builder, builder.fadd(args[1], offset)), _bits(builder, offset))
+        half = builder.ashr(whole, _whole(1))
+        scaled = args[0]
+        for part in (half, builder.sub(whole, half)):
+            factor = builder.bitcast(builder.shl(builder.add(part, _whole(127)), _whole(23)), kind)
+            scaled = builder.fmul(scaled, factor)
+        return scaled
+
+    return vector(vector, vector), code
+
+
+@intrinsic
+def parts(typing: Any, vector: Any) -> _Code:
+    """Positive float32 numbers as mantissas, from 1 / sqrt(2) to sqrt(2), and the exponents of 2 beside them."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, given = args[0].type, args[0]
+        # Below the normal numbers digits stand elsewhere; times 2^24 they are normal.
+        tiny = builder.fcmp_ordered("<", given, _number(kind, 2.0**-126))
+        bits = _bits(builder, builder.select(tiny, builder.fmul(given, _number(kind, 2.0**24)), given))
+        exponent = builder.ashr(builder.sub(bits, _whole(_SQRT_HALF_BITS)), _whole(23))
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, _whole(23))), kind)
+        added = builder.select(tiny, _number(kind, 24.0), _number(kind, 0.0))
+        return cgutils.pack_array(builder, [mantissa, builder.fsub(builder.sitofp(exponent, kind), added)])
+
+    return types.UniTuple(vector, 2)(vector), code
 
 
 @intrinsic
