@@ -5,8 +5,8 @@
 Everything is the real command line in processes of its own. A round takes every arrangement in turn, and a ratio
 compares within a round.
 
-Side by side: images per second that runs record of each epoch, training only, summed over the runs that train
-together; the first epoch is left out, as it holds the start. "unshared" is what two commands did to each other before
+Side by side: epochs per second between the end of a run's first epoch and the end of its last, evaluation, metrics and
+storing included, summed over the runs that train together. "unshared" is what two commands did to each other before
 they shared the cores: all threads each, spinning while they wait as long as OpenMP's own default has it.
 
 Sweeps: seconds of whole commands, start and measurements included. "naive" is one process per core with PyTorch's
@@ -29,8 +29,11 @@ from pathlib import Path
 
 LOSSBENCH = (sys.executable, "-m", "lossbench")
 QUERY = """
-SELECT sum(speed) AS speed
-FROM (SELECT avg(value) AS speed FROM metric WHERE name = 'samples_per_second' AND epoch > 1 GROUP BY run_id)
+SELECT sum(rate) AS rate
+FROM (
+    SELECT (count(*) - 1) / epoch_ms(max(time) - min(time)) * 1000.0 AS rate
+    FROM event WHERE kind = 'epoch' GROUP BY run_id
+)
 """
 SPINNING = {"GOMP_SPINCOUNT": "300000"}
 """What libgomp does where nobody has chosen."""
@@ -48,7 +51,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def together(commands: Sequence[Sequence[str]], home: Path, **more: str) -> float:
-    """Images per second of commands begun at the same moment."""
+    """Epochs per second of commands begun at the same moment."""
     running = [
         subprocess.Popen(
             [*LOSSBENCH, *command], env=environment(home, **more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -61,7 +64,7 @@ def together(commands: Sequence[Sequence[str]], home: Path, **more: str) -> floa
         [*LOSSBENCH, "sql", QUERY, "--format", "json"], env=environment(home), capture_output=True, check=True
     )
     (row,) = json.loads(told.stdout)["rows"]
-    return float(row["speed"])
+    return float(row["rate"])
 
 
 def wall(command: Sequence[str], home: Path, **more: str) -> tuple[float, str]:
@@ -92,7 +95,7 @@ def side_by_side(preset: str, fields: Sequence[str], asked: argparse.Namespace, 
     print(f"\n{preset} {' '.join(fields)}, {asked.rounds} rounds")
     for name, rates in speeds.items():
         ratios = [rate / alone for rate, alone in zip(rates, speeds["one run"], strict=True)]
-        print(f"{name:20} {spread(rates, 0):>26} images a second in all {spread(ratios, 2):>22} of one run", flush=True)
+        print(f"{name:20} {spread(rates, 2):>26} epochs a second in all {spread(ratios, 2):>22} of one run", flush=True)
 
 
 def sweeps(preset: str, fields: Sequence[str], asked: argparse.Namespace, cores: int) -> None:
@@ -135,7 +138,7 @@ def main() -> None:
     )
     parts = asked.part or ("runs", "sweeps")
     if "runs" in parts:
-        side_by_side("digits-cnn", ("-s", "epochs=12"), asked, cores)
+        side_by_side("digits-cnn", ("-s", "epochs=60"), asked, cores)
     for preset in (asked.preset or SWEEPS) if "sweeps" in parts else ():
         sweeps(preset, SWEEPS[preset], asked, cores)
 
