@@ -2,9 +2,10 @@
 
 Every training process shows a file in one folder per user, locked for as long as it lives. Where there is a core for
 every thread, each confines itself to its part of the cores, and when a process comes or goes, the others move. Where
-there is not, they take turns of a tenth of a second on all cores, changing between two batches: threads that wait for
-fellows on the same core would lose most of the work. The number of threads stays what it was, because sums
-round as they are divided among threads: a run's numbers never depend on who trained beside it, only its speed does.
+there is not, they take turns of a tenth of a second on all cores, changing between two batches and at the end of an
+epoch: threads that wait for fellows on the same core would lose most of the work. The number of threads stays what it
+was, because sums round as they are divided among threads: a run's numbers never depend on who trained beside it, only
+its speed does.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Claim", "crowded", "part", "patiently", "sharing"]
+__all__ = ["Claim", "Sharing", "crowded", "part", "patiently", "sharing"]
 
 LOOK_SECONDS = 1.0
 """How long a process that came or went may go unnoticed."""
@@ -48,14 +49,22 @@ class Claim:
     threads: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a process gets on with others on its cores; by default it does nothing about them."""
+
+    look: Callable[[], None] = lambda: None
+    """To be called between batches: sees, at most once a second, who else trains here, moves this process, and where
+    they take turns, waits for the next."""
+    rest: Callable[[], None] = lambda: None
+    """To be called before work that leaves the cores idle, such as writing to disk: a turn ends early."""
+
+
 @contextmanager
-def sharing(threads: int) -> Iterator[Callable[[], None]]:
+def sharing(threads: int) -> Iterator[Sharing]:
     """Within the block this process computes with so many threads on its part of the cores, or on all in its turn.
 
-    Yields:
-        A function to be called between batches: it looks, at most once a second, who else trains here, moves this
-        process, and where they take turns, waits for the next. Where the system knows no affinity, or no folder can be
-        had, it does nothing.
+    Where the system knows no affinity, or no folder can be had, it computes wherever it is put.
     """
     folder = _folder() if hasattr(os, "sched_setaffinity") else None
     mine = Claim(tuple(sorted(os.sched_getaffinity(0))) if folder else (), threads)
@@ -64,7 +73,7 @@ def sharing(threads: int) -> Iterator[Callable[[], None]]:
     if folder is None or turn is None or claim is None:
         if turn:
             turn.close()
-        yield lambda: None
+        yield Sharing()
         return
     seen, crowd = mine.cores, False
     look_at = 0.0
@@ -96,7 +105,7 @@ def sharing(threads: int) -> Iterator[Callable[[], None]]:
 
     try:
         see()
-        yield look
+        yield Sharing(look, turn.leave)
     finally:
         with contextlib.suppress(OSError):
             (folder / str(os.getpid())).unlink()

@@ -21,6 +21,7 @@ from lossbench import checkpoint, cohort, compiling, cores, data, devices, objec
 from lossbench.checkpoint import Checkpoint
 from lossbench.claims import claimed
 from lossbench.company import Work
+from lossbench.cores import Sharing
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError
 from lossbench.events import (
@@ -115,8 +116,8 @@ def execute(
                 name = f"{journal.attempt}-{number}"
                 execution = _Execution(list(members), home, journal, name, keep, owner or {}, watch or Stopwatch())
                 torch.set_num_threads(execution.runs[0].standing()[1] or threads or _default_threads(cells[0]))
-                with _sharing_cores(place, threads) as look:
-                    yield from execution.events(dataset, place, _also(look, stop), world, data_folder)
+                with _sharing_cores(place, threads) as neighbours:
+                    yield from execution.events(dataset, place, neighbours, stop, world, data_folder)
 
 
 def rehearse(
@@ -135,12 +136,12 @@ def rehearse(
 
     def ended() -> bool:
         nonlocal stopped, asked
-        look()
+        neighbours.look()
         asked += 1
         stopped = stopped or stop()
         return stopped
 
-    with _sharing_cores(place, threads) as look:
+    with _sharing_cores(place, threads) as neighbours:
         while not stopped:
             asked = 0
             for _ in _engine(list(cells), dataset, place, None, World()).epochs(ended):
@@ -188,6 +189,7 @@ class _Execution:
         self,
         dataset: Dataset,
         device: torch.device,
+        neighbours: Sharing,
         stop: Stop,
         world: World,
         data_folder: Path,
@@ -226,7 +228,7 @@ class _Execution:
             if broken is not None:
                 raise broken
             assert engine is not None
-            yield from self._train(engine, stop)
+            yield from self._train(engine, neighbours, stop)
         except Exception as error:
             if not self.alive:
                 raise
@@ -255,9 +257,15 @@ class _Execution:
             self.alive[index] = run
             yield event
 
-    def _train(self, engine: Engine, stop: Stop) -> Iterator[Event]:
+    def _train(self, engine: Engine, neighbours: Sharing, stop: Stop) -> Iterator[Event]:
         epochs = self.runs[0].spec.preset.epochs
-        for records in engine.epochs(stop):
+
+        def asked() -> bool:
+            neighbours.look()
+            return stop()
+
+        for records in engine.epochs(asked):
+            neighbours.rest()
             self.watch.epochs += 1
             with self.watch.phase("store"):
                 at = now()
@@ -338,21 +346,11 @@ class _Execution:
         return f"{type(error).__name__}: {first} (traceback in {log})"
 
 
-def _sharing_cores(device: torch.device, threads: int | None) -> AbstractContextManager[Callable[[], None]]:
+def _sharing_cores(device: torch.device, threads: int | None) -> AbstractContextManager[Sharing]:
     """A place among the processes that compute on these cores; whoever names a number of threads keeps to himself."""
     if device.type == "cuda" or threads is not None:
-        return nullcontext(lambda: None)
+        return nullcontext(Sharing())
     return cores.sharing(torch.get_num_threads())
-
-
-def _also(look: Callable[[], None], stop: Stop) -> Stop:
-    """`stop`, which is asked between batches, with a look at the neighbours each time."""
-
-    def asked() -> bool:
-        look()
-        return stop()
-
-    return asked
 
 
 def _engine(

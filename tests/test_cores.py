@@ -1,10 +1,12 @@
 """Sharing the cores: parts that do not overlap, processes that come and go, threads that all move."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,9 @@ TRAINS = """
 import os, sys
 from lossbench import cores
 cores.LOOK_SECONDS = 0
-with cores.sharing(1) as look:
+with cores.sharing(1) as neighbours:
     for _ in sys.stdin:
-        look()
+        neighbours.look()
         print(*sorted(os.sched_getaffinity(0)), flush=True)
 """
 
@@ -134,23 +136,27 @@ def test_processes_take_turns_where_threads_would_wait_for_fellows_without_a_cor
 TAKES_TURNS = """
 import os, sys, time
 from lossbench import cores
-cores.LOOK_SECONDS = cores.TURN_SECONDS = 0.01
-log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-with cores.sharing(len(os.sched_getaffinity(0)) + 1) as look:
+path, turn, rests = sys.argv[1:]
+cores.LOOK_SECONDS, cores.TURN_SECONDS = 0, float(turn)
+log = os.open(path, os.O_WRONLY | os.O_APPEND)
+with cores.sharing(len(os.sched_getaffinity(0)) + 1) as neighbours:
     print(flush=True)
     sys.stdin.readline()
     for _ in range(100):
-        look()
+        neighbours.look()
         os.write(log, b"+")
         time.sleep(0.002)
-        os.write(log, b"-")
+        os.write(log, b"-%d." % os.getpid())
+        if int(rests):
+            neighbours.rest()
+            time.sleep(0.002)
 """
 
 
-def test_processes_with_more_threads_than_cores_compute_one_after_the_other(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+def batches_of_two(log: Path, turn: float, rests: bool) -> list[str]:
+    """Who trained each batch, from two processes that begin together and take turns."""
     log.touch()
-    command = [sys.executable, "-c", TAKES_TURNS, str(log)]
+    command = [sys.executable, "-c", TAKES_TURNS, str(log), str(turn), str(int(rests))]
     both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
     for process in both:
         assert process.stdout is not None
@@ -162,16 +168,30 @@ def test_processes_with_more_threads_than_cores_compute_one_after_the_other(tmp_
     for process in both:
         process.communicate()
         assert process.returncode == 0
-    # Never both at once, but for the moment before the first has seen the second.
-    assert log.read_text().count("++") <= 1
-    assert log.read_text().count("+") == 200
+    told = log.read_text()
+    assert "++" not in told
+    assert told.count("+") == 200
+    return re.findall(r"\d+", told)
+
+
+def changes(who: list[str]) -> int:
+    return sum(one != other for one, other in pairwise(who))
+
+
+def test_processes_with_more_threads_than_cores_compute_one_after_the_other(tmp_path: Path) -> None:
+    assert changes(batches_of_two(tmp_path / "log", 0.01, False)) > 3
+
+
+def test_a_process_that_rests_lets_the_other_compute_although_its_turn_is_not_over(tmp_path: Path) -> None:
+    assert changes(batches_of_two(tmp_path / "patient", 60, False)) == 1
+    assert changes(batches_of_two(tmp_path / "resting", 60, True)) > 20
 
 
 def test_without_a_place_to_meet_nothing_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "absent"))
     before = os.sched_getaffinity(0)
-    with cores.sharing(1) as look:
-        look()
+    with cores.sharing(1) as neighbours:
+        neighbours.look()
         assert os.sched_getaffinity(0) == before
     assert not list(tmp_path.iterdir())
 
