@@ -4,13 +4,14 @@
 
 Writes journals as trainings do, one for each run, with made-up numbers that are random in all their bits: 10 losses,
 10 seeds, as many presets as it takes. The store takes them in as they come, some thousands at a time; each line says
-how long that took and how large it has become. Then whole commands are timed in processes of their own. A home that has
-some runs already is added to, so that it can be done in portions: `--to 10000`, then `--to 20000` and so on.
+how long that took and how large it has become. Then whole commands are timed in processes of their own, in turn. A
+home that has some runs already is added to, so that it can be done in portions: `--to 50000 --repeats 0` first.
 """
 
 import argparse
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--to", type=int, default=100_000, help="how many runs there are to be")
     parser.add_argument("--step", type=int, default=5000, help="how many are taken in at a time")
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--metrics", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
@@ -110,11 +111,17 @@ def main() -> None:
         growth.start()
         growth.join()
         assert growth.exitcode == 0
-    print(f"\n{'lossbench ...':36} {'seconds, best':>14} {'worst':>7} {'memory MiB':>11}")
-    for question in QUESTIONS if options.repeats else ():
-        found = [asked(home, question) for _ in range(options.repeats)]
-        best, worst = min(seconds for seconds, _ in found), max(seconds for seconds, _ in found)
-        print(f"{' '.join(question):36} {best:14.2f} {worst:7.2f} {max(mib for _, mib in found):11.0f}", flush=True)
+    if not options.repeats:
+        return
+    found: dict[Sequence[str], list[tuple[float, float]]] = {question: [] for question in QUESTIONS}
+    for _ in range(options.repeats):
+        for question, answers in found.items():
+            answers.append(asked(home, question))
+    print(f"\n{'lossbench ...':36}{f'seconds, median of {options.repeats} (range)':>32}{'memory MiB':>12}")
+    for question, answers in found.items():
+        times, sizes = zip(*answers, strict=True)
+        seconds = f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
+        print(f"{' '.join(question):36}{seconds:>32}{max(sizes):12.0f}")
 
 
 if __name__ == "__main__":
