@@ -305,6 +305,15 @@ def test_every_figure_becomes_a_file(name: str, tmp_path: Path) -> None:
     assert f"<!-- {FIGURES[name].title} -->" in svg
 
 
+def test_a_logarithmic_axis_has_numbers_on_paper(tmp_path: Path) -> None:
+    x = np.array([0.003, 0.01, 0.1, 0.3])
+    line = Line(series=0, x=x, y=x)
+    rate = Axis(title="optimizer.lr", log=True)
+    text = charts.svg(Figure(title="rates", panels=one_panel(line, x=rate, y=rate), series=("ce",)))
+    assert "mathdefault" not in text
+    assert {"<!-- 0.01 -->", "<!-- 0.1 -->"} <= set(re.findall(r"<!-- .*? -->", text))
+
+
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
 def test_files_for_papers_are_reproducible(suffix: str, magic: bytes, tmp_path: Path) -> None:
     first, second = (tmp_path / f"{take}.{suffix}" for take in ("first", "second"))
@@ -348,7 +357,7 @@ def test_txt_is_the_picture_of_a_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.gif", ".gif is none of"), ("a", "no extension"), ("no/a.csv", "No such"), ("no/a.svg", "No such")],
+    [("a.gif", "a.gif: its ending has to be .svg"), ("a", "no extension"), ("no/a.csv", "No such"), ("no/a.svg", "No such")],
 )
 def test_a_file_that_cannot_be_written_is_one_sentence(name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):

@@ -40,9 +40,9 @@ def save(figure: Figure, path: Path) -> None:
             content = numbers.table(figure).encode()
         case ".txt":
             content = terminal.draw(figure, width=120, height=40, color=False, endless=True).encode()
-        case suffix:
-            known = ".svg, .pdf, .png, .csv, .txt"
-            raise UsageError(f"cannot write {path}: {suffix or 'no extension'} is none of {known}")
+        case _:
+            known = ".svg, .pdf, .png, .csv or .txt"
+            raise UsageError(f"cannot write {path}: its ending has to be {known}")
     try:
         path.write_bytes(content)
     except OSError as error:

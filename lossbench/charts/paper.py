@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lossbench.charts.figure import Axis, Bars, Box, Cells, Figure, Line, Mark, Panel, Points, Rule, Span
+from lossbench.charts.scale import limits, ticks
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["draw"]
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B22222", "#56B4E9", "#8C8C00", "#6A4C93", "#7F7F7F", "#8C564B")
 _GRAY = "0.6"
+_BAR_SHADE = 0.5
 _LEGEND_ROW = 0.17
 """Inches."""
 _TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 40, 72, 17
@@ -77,18 +79,23 @@ def _settle(sheet: "Sheet") -> None:
 
 
 def _panel(panel: Panel, axes: "Axes") -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     axes.set_title(panel.title, fontsize=8)
-    for axis, scale, label in (
-        (panel.x, axes.set_xscale, axes.set_xlabel),
-        (panel.y, axes.set_yscale, axes.set_ylabel),
+    # Enough for a sign, and too little for a tick at epoch 0.
+    axes.margins(x=0.02)
+    for which, axis, own, scale, label in (
+        ("x", panel.x, axes.xaxis, axes.set_xscale, axes.set_xlabel),
+        ("y", panel.y, axes.yaxis, axes.set_yscale, axes.set_ylabel),
     ):
         label(axis.label)
         if axis.log:
             scale("log")
-    if panel.x.whole:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            marks = ticks(axis, *limits(panel, which), most=6)
+            own.set_ticks([10.0**place for place, _ in marks], [text for _, text in marks])
+            own.set_minor_formatter(NullFormatter())
+        elif axis.whole:
+            own.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if panel.x.limits:
         axes.set_xlim(panel.x.limits)
     if panel.y.limits:
@@ -136,7 +143,9 @@ def _draw(mark: Mark, panel: Panel, axes: "Axes") -> None:
             )  # fmt: skip
         case Bars():
             edges = mark.edges
-            axes.bar(edges[:-1], mark.heights, np.diff(edges), align="edge", color=_color(mark.series), alpha=0.5)
+            axes.bar(
+                edges[:-1], mark.heights, np.diff(edges), align="edge", color=_color(mark.series), alpha=_BAR_SHADE
+            )
         case Span():
             axes.hlines([mark.y], mark.low, mark.high, color="0.2", linewidth=3)
         case Rule():
@@ -181,10 +190,14 @@ def _folded(name: str) -> list[str]:
 def _legend(figure: Figure, axes: "Axes") -> None:
     """A row of its own: matplotlib draws figure legends over figure titles."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     axes.set_axis_off()
+    filled = {mark.series for panel in figure.panels for mark in panel.marks if isinstance(mark, Bars)}
     handles = [
-        Line2D(
+        Patch(color=_color(index), alpha=_BAR_SHADE, linewidth=0, label=textwrap.fill(name, _LEGEND_LETTERS))
+        if index in filled
+        else Line2D(
             [], [], color=_color(index), marker=_marker(index), markersize=4, label=textwrap.fill(name, _LEGEND_LETTERS)
         )
         for index, name in enumerate(figure.series)
@@ -195,7 +208,9 @@ def _legend(figure: Figure, axes: "Axes") -> None:
 
 
 def _signs(series: int, count: int) -> dict[str, Any]:
-    return {"marker": _marker(series), "markersize": 3.5, "markevery": max(1, count // 8)}
+    every = max(1, count // 8)
+    # Curves that run over one another still show whose they are.
+    return {"marker": _marker(series), "markersize": 3.5, "markevery": (series * -(-every // 3) % every, every)}
 
 
 def _marker(series: int) -> str:

@@ -110,7 +110,7 @@ def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_pa
         (("curves", "-m", "nil"), 2, "did you mean 'nll'"),
         (("curves", "nowhere"), 3, "no runs: unknown preset 'nowhere'"),
         (("curves", "--where", "seeed > 1"), 2, "seeed"),
-        (("curves", "--out", "a.gif"), 2, ".gif is none of"),
+        (("curves", "--out", "a.gif"), 2, "a.gif: its ending has to be .svg"),
         (("curves", "--out", "no/such/a.svg"), 2, "cannot write no/such/a.svg"),
         (("gradient", "-l", "adaptiv"), 2, "did you mean 'adaptive'"),
         (("gradient", "digits-mlp"), 2, "name losses with --loss"),
