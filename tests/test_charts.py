@@ -357,7 +357,12 @@ def test_txt_is_the_picture_of_a_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("a.gif", "a.gif: its ending has to be .svg"), ("a", "no extension"), ("no/a.csv", "No such"), ("no/a.svg", "No such")],
+    [
+        ("a.gif", "a.gif: its ending has to be .svg"),
+        ("a", "a: its ending has to be .svg"),
+        ("no/a.csv", "No such"),
+        ("no/a.svg", "No such"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_one_sentence(name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
