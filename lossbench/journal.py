@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lossbench.errors import StoreError
 from lossbench.events import Event, new_run_id, to_json
 from lossbench.home import Home
 
-__all__ = ["Copy", "Damaged", "Journal", "Line", "journals", "read", "scan", "sizes", "writing"]
+__all__ = ["Copy", "Damaged", "Journal", "Line", "copied", "drop", "journals", "read", "scan", "sizes", "writing"]
 
 _NAME = re.compile(r"[0-9a-z]{10}\.jsonl")
 _CHUNK = 1 << 24
@@ -118,6 +118,7 @@ class Copy:
     def __init__(self, home: Home, attempt: str) -> None:
         self.path = home.journals / f"{attempt}.jsonl"
         try:
+            _sign_of_copy(self.path).touch()
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise StoreError(f"cannot create a journal in {home.journals}: {error.strerror}") from error
@@ -147,16 +148,30 @@ def journals(home: Home) -> list[Path]:
     return [home.journals / f"{attempt}.jsonl" for attempt in sorted(sizes(home))]
 
 
-def sizes(home: Home) -> dict[str, int]:
-    """Bytes in every journal of a home, by attempt; other files in the folder, and links, are no journals."""
+def sizes(home: Home, but: Collection[str] = frozenset()) -> dict[str, int]:
+    """Bytes in every journal of a home, by attempt, but for some that are not asked; other files in the folder, and
+    links, are no journals."""
     try:
         return {
-            entry.name.removesuffix(".jsonl"): entry.stat().st_size
+            attempt: entry.stat().st_size
             for entry in os.scandir(home.journals)
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            if (attempt := entry.name.removesuffix(".jsonl")) not in but
+            and _NAME.fullmatch(entry.name)
+            and entry.is_file(follow_symlinks=False)
         }
     except OSError:
         return {}
+
+
+def copied(path: Path) -> bool:
+    """Whether this journal is the copy of another machine's, to which more may be added after its writer has let go."""
+    return _sign_of_copy(path).exists()
+
+
+def drop(path: Path) -> None:
+    """Delete a journal."""
+    path.unlink()
+    _sign_of_copy(path).unlink(missing_ok=True)
 
 
 def writing(path: Path) -> bool:
@@ -205,6 +220,10 @@ def scan(path: Path, offset: int = 0) -> Iterator[Line | Damaged]:
         raise StoreError(f"cannot read journal {path}: {error.strerror}") from error
     finally:
         os.close(file)
+
+
+def _sign_of_copy(path: Path) -> Path:
+    return path.with_suffix(".copy")
 
 
 def _line(raw: bytes, attempt: str, end: int) -> Line | Damaged:

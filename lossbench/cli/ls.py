@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lossbench.render import Column, Tone
     from lossbench.store.queries import RunRow
 
+TABLE_ROWS = 1000
+"""More runs than that a table shows only when asked to."""
+
 STATUS_TONES: dict[str, "Tone"] = {
     "done": "good",
     "running": "dim",
@@ -50,7 +53,14 @@ def ls(
     ] = "started_at",
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", min=1, metavar="N", help="Only the last N of them.", show_default=False),
+        typer.Option(
+            "--limit",
+            "-n",
+            min=1,
+            metavar="N",
+            help="Only the last N of them. [default: 1000 in a table, else all]",
+            show_default=False,
+        ),
     ] = None,
     home: HomeOption = None,
     format: Annotated[
@@ -84,10 +94,12 @@ def ls(
             where=where,
             removed=removed,
         )
-        found = queries.ordered(queries.runs(store, selection), sort)
-    if not found:
+        most = limit or (TABLE_ROWS if format == "table" else None)
+        shown, count = queries.listed(store, selection, by=sort, limit=most)
+    if not shown:
         note("no such runs" if selection != Selection() else "no runs; `lossbench run PRESET` makes one")
-    shown = found[-limit:] if limit else found
+    if limit is None and len(shown) < count:
+        note(f"the last {len(shown):,} of {count:,} runs; --limit N shows more, and every other --format all")
     if format == "ids":
         emit("".join(f"{run.run_id}\n" for run in shown))
         return

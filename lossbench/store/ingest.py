@@ -5,7 +5,7 @@ the same ones.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,18 @@ from lossbench.journal import Damaged, Line, scan, sizes
 from lossbench.store.epochs import insert_epochs
 from lossbench.store.upcast import NewerEventError, upcast
 
-__all__ = ["EventRow", "Receipt", "event_row", "insert", "pending", "receipts", "sign", "take_in"]
+__all__ = ["FINAL", "EventRow", "Receipt", "event_row", "finals", "insert", "pending", "receipts", "sign", "take_in"]
 
 _BATCH = 20_000
 
 _OF_AN_EPOCH = {"v", "kind", "run_id", "at", "epoch", "metrics", "attempt", "seq"}
 
-_RECEIPTS = "SELECT attempt, max(bytes), max(seq), max(size) FROM ingested GROUP BY attempt"
+FINAL = -2
+"""The size in a further receipt of a journal that is whole in the store and that nothing will be added to."""
+
+_RECEIPTS = "SELECT attempt, max(bytes), max(seq), max(size) FROM ingested GROUP BY attempt HAVING min(size) > $beyond"
+
+_FINAL = "SELECT DISTINCT attempt FROM ingested WHERE size = $final"
 
 _SIGN = "INSERT INTO ingested SELECT unnest($attempt), unnest($bytes), unnest($seq), unnest($size)"
 
@@ -94,14 +99,20 @@ class Receipt:
     size: int = -1
 
 
-def receipts(connection: DuckDBPyConnection) -> dict[str, Receipt]:
-    """What the store has of each journal."""
-    return {attempt: Receipt(*row) for attempt, *row in connection.execute(_RECEIPTS).fetchall()}
+def receipts(connection: DuckDBPyConnection, *, final: bool = True) -> dict[str, Receipt]:
+    """What the store has of each journal, or of each that is not final."""
+    found = connection.execute(_RECEIPTS, {"beyond": FINAL - final})
+    return {attempt: Receipt(*row) for attempt, *row in found.fetchall()}
 
 
-def pending(home: Home, taken: Mapping[str, Receipt]) -> dict[Path, int]:
+def finals(connection: DuckDBPyConnection) -> frozenset[str]:
+    """The journals that nobody has to ask any more how long they are: of many thousand runs few are under way."""
+    return frozenset(connection.execute(_FINAL, {"final": FINAL}).fetchnumpy()["attempt"].tolist())
+
+
+def pending(home: Home, taken: Mapping[str, Receipt], final: Collection[str] = frozenset()) -> dict[Path, int]:
     """The journals that have changed since the store last looked, and their sizes."""
-    found = sorted(sizes(home).items())
+    found = sorted(sizes(home, but=final).items())
     return {
         home.journals / f"{attempt}.jsonl": size
         for attempt, size in found
@@ -111,11 +122,12 @@ def pending(home: Home, taken: Mapping[str, Receipt]) -> dict[Path, int]:
 
 def take_in(connection: DuckDBPyConnection, home: Home, taken: Mapping[str, Receipt] | None = None) -> list[str]:
     """Add what the journals of a home say beyond their receipts; what is no event is left out, and said."""
-    taken = receipts(connection) if taken is None else taken
+    final = finals(connection) if taken is None else frozenset()
+    taken = receipts(connection, final=False) if taken is None else taken
     notes: list[str] = []
     batch: list[EventRow] = []
     signed: dict[str, Receipt] = {}
-    for path, size in pending(home, taken).items():
+    for path, size in pending(home, taken, final).items():
         before = receipt = taken.get(path.stem, Receipt())
         damaged = 0
         try:

@@ -4,7 +4,8 @@
 
 CREATE TABLE meta (schema_version INTEGER, made_by VARCHAR, made_at TIMESTAMP);
 
--- How much of each journal is inside: complete lines up to `bytes`, the last number read, the file's size then.
+-- How much of each journal is inside: complete lines up to `bytes`, the last number read, the file's size then. A
+-- further row of size -2 says that nothing will be added to it.
 CREATE TABLE ingested (attempt VARCHAR, bytes BIGINT, seq BIGINT, size BIGINT);
 
 -- One row per event; (attempt, seq) names it for ever. `v` is its version. `metrics` counts the values of an epoch,

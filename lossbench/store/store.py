@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 from lossbench import processes
 from lossbench.errors import StoreBusy, StoreError, UsageError
 from lossbench.home import Home
-from lossbench.store import file, healing, ingest, merge, rebuild
+from lossbench.store import file, final, healing, ingest, merge, rebuild
 
 __all__ = ["Rows", "Store", "try_ingest"]
 
@@ -142,7 +142,9 @@ def _take_in(home: Home) -> list[str]:
         file.create(home.store)
     connection = file.connect(home.store, read_only=False)
     with contextlib.closing(connection), file.troubles(home.store):
-        return ingest.take_in(connection, home)
+        notes = ingest.take_in(connection, home)
+        final.find(connection, home)
+    return notes
 
 
 def _current(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection:
@@ -193,7 +195,7 @@ def _up_to_date(home: Home, wait: float, notes: list[str]) -> DuckDBPyConnection
 def _behind(connection: DuckDBPyConnection, home: Home) -> bool:
     try:
         with file.troubles(home.store):
-            return bool(ingest.pending(home, ingest.receipts(connection)))
+            return bool(ingest.pending(home, ingest.receipts(connection, final=False), ingest.finals(connection)))
     except StoreError:
         connection.close()
         raise

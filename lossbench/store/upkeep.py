@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from lossbench.errors import StoreError, UsageError
 from lossbench.home import Home
-from lossbench.journal import Damaged, scan, sizes, writing
+from lossbench.journal import Damaged, drop, scan, sizes, writing
 from lossbench.store import file, ingest
 from lossbench.store.store import Store
 
@@ -160,7 +160,7 @@ def drop_journals(home: Home, taken: Mapping[str, ingest.Receipt]) -> None:
         receipt = taken.get(attempt)
         # An empty one may have been made this instant. Of the others, whose writer has let go, none grows any more.
         if receipt and receipt.bytes and not writing(path) and receipt.size == size == _bytes(path):
-            path.unlink()
+            drop(path)
 
 
 @contextmanager

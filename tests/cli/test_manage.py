@@ -55,6 +55,19 @@ def test_ls_filters_and_sorts(
     assert ids(*arguments) == expected
 
 
+def test_a_table_shows_the_last_runs_and_says_how_many_there_are(
+    filled: Home, lossbench: Lossbench, ids: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lossbench.cli.ls.TABLE_ROWS", 2)
+    listing = lossbench("ls")
+    assert ["cfour" in listing.out, "aone" in listing.out] == [True, False]
+    assert "the last 2 of 4 runs; --limit N shows more" in listing.err
+    assert ids() == ALL
+    every = lossbench("ls", "--limit", "4")
+    assert "aone" in every.out
+    assert every.err == ""
+
+
 def test_ls_tells_status_progress_and_age(filled: Home, lossbench: Lossbench) -> None:
     rows = {row["run_id"]: row for row in json.loads(lossbench("ls", "--format", "json").out)["rows"]}
     assert {run_id: row["status"] for run_id, row in rows.items()} == {

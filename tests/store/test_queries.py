@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from lossbench.events import RunMarked
 from lossbench.home import Home
 from lossbench.journal import Journal
 from lossbench.store import Selection, Store, queries
+from lossbench.store.queries import RunRow
 from tests.store.conftest import Teller, a_spec
 
 DEAD = {"pid": 2**22 + 1, "pid_started": 1}
@@ -174,6 +177,28 @@ def test_a_where_that_is_no_expression_over_runs_is_refused_in_one_line(several:
         ids(several, where=where)
     assert "\n" not in str(caught.value)
     assert "--where" in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [None, 1, 3, 9])
+def test_the_last_runs_in_the_order_of_any_field_are_those_of_all_in_that_order(
+    several: Home, tell: Teller, limit: int | None
+) -> None:
+    tell.run("live", a_spec(seed=7), status=None, values=[])
+    mark(tell, "run1", **{"name": "named", "tag:paper": True})
+    with Store.open(several) as store:
+        every = queries.runs(store)
+        for field in fields(RunRow):
+            some = sorted(every, key=lambda row: ((value := getattr(row, field.name)) is not None, value))
+            for by, expected in ((field.name, some), (f"-{field.name}", backwards(some, field.name))):
+                rows, count = queries.listed(store, Selection(), by=by, limit=limit)
+                assert (rows, count) == (expected[-limit:] if limit else expected, len(every)), by
+        assert queries.listed(store, Selection(presets=("nothing",)), limit=limit) == ([], 0)
+
+
+def backwards(rows: list[RunRow], name: str) -> list[RunRow]:
+    """From the largest value down; those that have the same stay in their order."""
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: getattr(row, name))]
+    return [row for group in reversed(groups) for row in group]
 
 
 def test_removed_runs_are_out_of_sight_until_restored(several: Home, tell: Teller) -> None:

@@ -24,8 +24,8 @@ __all__ = [
     "chosen",
     "known",
     "latest",
+    "listed",
     "marks",
-    "ordered",
     "provenances",
     "resolve",
     "run",
@@ -116,6 +116,15 @@ _COLUMNS = ", ".join(entry.name for entry in fields(RunRow))
 
 _BRIEFS = f"SELECT {', '.join(RunBrief._fields)} FROM run WHERE {{condition}} ORDER BY started_at, run_id"
 
+_LISTED = """
+SELECT run_id, count(*) OVER () FROM run WHERE {condition}
+ORDER BY {order}, started_at DESC, run_id DESC LIMIT coalesce($limit, 9223372036854775807)
+"""
+
+_FEW = 1000
+_OF_FEW = f"SELECT {_COLUMNS} FROM run WHERE list_contains($runs, run_id)"
+"""This condition reaches the tables below the view, which is then not made of all runs first."""
+
 _DETAIL = "SELECT spec, provenance FROM run WHERE run_id = $run"
 
 _VALUES = "SELECT split, name, epoch, value FROM final WHERE run_id = $run ORDER BY ALL"
@@ -180,22 +189,27 @@ def latest(rows: Iterable[RunBrief]) -> list[RunBrief]:
     return list(found.values())
 
 
-def ordered(rows: list[RunRow], by: str) -> list[RunRow]:
-    """Runs in the order of a field, `-field` for the other way round; those without a value come first.
+def listed(
+    store: Store, selection: Selection, *, by: str = "started_at", limit: int | None = None
+) -> tuple[list[RunRow], int]:
+    """The last so many of the selected runs in the order of a field, `-field` for the other way round, and how many
+    there are in all; those without a value come first, and equal ones in the order they began.
 
     Raises:
-        UsageError: there is no such field.
+        UsageError: there is no such field, or the selection's own expression is wrong.
     """
     name = by.removeprefix("-")
-    known = [entry.name for entry in fields(RunRow)]
-    if name not in known:
-        raise unknown("field", name, known)
-
-    def value(row: RunRow) -> tuple[bool, Any]:
-        found = getattr(row, name)
-        return (found is not None, found if found is not None else 0)
-
-    return sorted(rows, key=value, reverse=by.startswith("-"))
+    fields_known = [entry.name for entry in fields(RunRow)]
+    if name not in fields_known:
+        raise unknown("field", name, fields_known)
+    condition, values = chosen(store, selection)
+    # Backwards, so that the last come first; and the ids alone, since the rest is slow to read of many runs.
+    order = f"{name} ASC NULLS FIRST" if by.startswith("-") else f"{name} DESC NULLS LAST"
+    found = store.rows(_LISTED.format(condition=condition, order=order), {**values, "limit": limit})
+    ids = [run_id for run_id, _ in reversed(found)]
+    whole = runs(store, selection) if len(ids) > _FEW else [RunRow(*row) for row in store.rows(_OF_FEW, {"runs": ids})]
+    rows = {row.run_id: row for row in whole}
+    return [rows[run_id] for run_id in ids], found[0][1] if found else 0
 
 
 def chosen(store: Store, selection: Selection) -> tuple[str, dict[str, Any]]:
