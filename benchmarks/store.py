@@ -1,10 +1,18 @@
-"""How fast is the store? Taking journals in, opening, and the questions `ls`, `compare` and `plot` ask.
+"""How large is the store, and how fast? Bytes per metric value beside other ways to keep them, and what `ls`, `compare`
+and `plot` ask.
 
-python benchmarks/store.py [RUNS] [EPOCHS] [METRICS]
+    python benchmarks/store.py sizes
+    python benchmarks/store.py times [RUNS] [EPOCHS] [METRICS]
 
-The values are random in all their 52 bits, which no training's are: the size is the worst there is.
+`sizes` measures stores of real trainings (a sweep of digits, two of a linear network) and of made-up runs whose values
+are random in all their 52 bits, which no training's are: taken in at once, and run by run as when they come one after
+another. The same metric rows are also written as SQLite, as Parquet and as DuckDB does by default. `times` takes
+made-up runs in and asks the questions.
 """
 
+import shutil
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +30,7 @@ from lossbench.journal import Journal
 from lossbench.measures import MEASURES
 from lossbench.presets import load
 from lossbench.spec import RunSpec, parse_loss
-from lossbench.store import Selection, Store, queries
+from lossbench.store import Selection, Store, queries, upkeep
 
 LOSSES = ("ce", "adaptive", "expectation", "focal", "gce")
 TRAINING = ("objective", "gnorm_all", "gnorm_last", "wnorm_all", "lr", "seconds", "samples_per_second", "peak_mem_mib")
@@ -74,7 +82,85 @@ def timed(label: str, action: Callable[[], Any], repeats: int = 5) -> None:
     print(f"{label:42s} {1000 * best:9.1f} ms")
 
 
-def main(runs: int = 1000, epochs: int = 200, metrics: int = 20) -> None:
+def swept(folder: Path, *what: str) -> Home:
+    """A home with a real sweep in it."""
+    home = Home(folder)
+    command = [sys.executable, "-m", "lossbench", "sweep", *what, "--plain", "--home", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return home
+
+
+def generated(folder: Path, runs: int, epochs: int, *, one_by_one: bool = False) -> Home:
+    """A home with so many runs of 20 metrics, taken in at once, or as commands do that end after each."""
+    told, home = Home(folder / "told"), Home(folder / "home")
+    for each in (told, home):
+        each.create()
+    fill(told, runs, epochs, 20)
+    for path in sorted(told.journals.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        path.rename(home.journals / path.name)
+        if one_by_one:
+            with Store.open(home):
+                pass
+            upkeep.try_pack(home)
+    with Store.open(home):
+        pass
+    return home
+
+
+def elsewhere(home: Home, folder: Path) -> dict[str, int]:
+    """Bytes of the metric rows of a store as others keep them: no index, no key, the rows in our order."""
+    paths = {name: folder / name for name in ("duckdb", "sqlite", "parquet")}
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"ATTACH '{home.store}' AS ours (READ_ONLY)")
+        rows = "SELECT run_id, epoch, split, name, value FROM ours.metric"
+        connection.execute(f"COPY ({rows}) TO '{paths['parquet']}' (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(f"ATTACH '{paths['duckdb']}' AS plain")
+        connection.execute("COPY FROM DATABASE ours TO plain")
+        values = connection.execute(rows).fetchall()
+    with sqlite3.connect(paths["sqlite"]) as plain:
+        plain.execute("CREATE TABLE metric (run_id TEXT, epoch INTEGER, split TEXT, name TEXT, value REAL)")
+        plain.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?)", values)
+    plain.close()
+    return {name: path.stat().st_size for name, path in paths.items()}
+
+
+def sizes() -> None:
+    """Print bytes per metric value of several stores, everything that is in the file counted."""
+    losses = ("ce", "adaptive", "expectation", "mae", "gce", "poly1")
+    linear = ("wine-linear", *(part for loss in losses for part in ("--loss", loss)))
+    cases: dict[str, Callable[[Path], Home]] = {
+        "(a) digits-mlp, 3 losses x 5 seeds": lambda folder: swept(
+            folder, "digits-mlp", "--loss", "ce", "--loss", "adaptive", "--loss", "focal", "--seeds", "5"
+        ),
+        "(b) wine-linear, 6 losses x 6 seeds": lambda folder: swept(folder, *linear, "--seeds", "6"),
+        "(b) wine-linear, 6 losses x 36 seeds": lambda folder: swept(folder, *linear, "--seeds", "36"),
+        "(c) 200 runs x 100 epochs, one by one": lambda folder: generated(folder, 200, 100, one_by_one=True),
+        "(c) the same at once": lambda folder: generated(folder, 200, 100),
+        "(d) 1,000 runs x 100 epochs at once": lambda folder: generated(folder, 1000, 100),
+    }
+    print(f"duckdb {duckdb.__version__}; bytes per metric value, the whole file\n")
+    print(f"{'':40}{'values':>10}{'store MiB':>11}{'store':>8}{'journals':>10}{'DuckDB':>8}{'SQLite':>8}{'Parquet':>9}")
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (title, make) in enumerate(cases.items()):
+            place = Path(folder) / str(number)
+            home = make(place / "runs")
+            told = upkeep.info(home)
+            values, size = int(told["metric values"]), int(told["store bytes"])
+            others = elsewhere(home, place)
+            each = [size, int(told["journal bytes"]), *(others[name] for name in ("duckdb", "sqlite", "parquet"))]
+            columns = "".join(
+                f"{count / values:{width}.1f}" for count, width in zip(each, (8, 10, 8, 8, 9), strict=True)
+            )
+            print(f"{title:40}{values:10,}{size / 2**20:11.2f}{columns}", flush=True)
+            shutil.rmtree(place)
+        least = generated(Path(folder) / "least", 1, 1).store.stat().st_size
+        print(f"\na store of one run of one epoch: {least / 2**20:.2f} MiB")
+    print(
+        "DuckDB: all tables in its own format and blocks, freshly written; SQLite and Parquet (zstd): metric rows alone"
+    )
+
+
+def times(runs: int = 1000, epochs: int = 200, metrics: int = 20) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / ".lossbench")
         home.create()
@@ -108,4 +194,10 @@ def main(runs: int = 1000, epochs: int = 200, metrics: int = 20) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    match sys.argv[1:]:
+        case ["sizes"]:
+            sizes()
+        case ["times", *numbers]:
+            times(*map(int, numbers))
+        case _:
+            raise SystemExit(__doc__)
