@@ -134,6 +134,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+# The records of a cohort's epoch are of one moment.
+@lru_cache(maxsize=64)
 def moment(at: str) -> datetime:
     """The moment an event's `at` names, in UTC.
 
@@ -164,7 +166,9 @@ def to_json(event: Event) -> dict[str, Any]:
                 "provenance": dict(event.provenance),
             }
         case EpochDone(metrics=metrics):
-            return body | {"epoch": metrics.epoch, "metrics": {k: _number(v) for k, v in metrics.values.items()}}
+            values = metrics.values
+            numbers = values if _all_finite(values) else {name: _number(value) for name, value in values.items()}
+            return body | {"epoch": metrics.epoch, "metrics": numbers}
         case PredictionsKept():
             columns = {name: _pack(code, getattr(event, name)) for name, code in _COLUMNS.items()}
             return body | {"epoch": event.epoch, "split": event.split, "columns": columns}
@@ -205,7 +209,9 @@ def _from_json(body: Mapping[str, Any]) -> Event:
                 provenance={**provenance},
             )
         case "epoch":
-            values = {_metric(name): _value(value) for name, value in body["metrics"].items()}
+            given = body["metrics"]
+            _metrics(tuple(given))
+            values = given if _all_finite(given) else {name: _value(value) for name, value in given.items()}
             return EpochDone(**common, metrics=EpochMetrics(epoch=_count(body["epoch"], least=1), values=values))
         case "predictions":
             columns: dict[str, Any] = {name: _unpack(code, body["columns"][name]) for name, code in _COLUMNS.items()}
@@ -226,6 +232,12 @@ def _from_json(body: Mapping[str, Any]) -> Event:
             raise ValueError(f"unknown kind of event {kind!r}")
 
 
+def _all_finite(values: Mapping[str, Any]) -> bool:
+    """Whether all are floats that stand in JSON as they are, which most records have alone."""
+    numbers = values.values()
+    return set(map(type, numbers)) == {float} and all(map(math.isfinite, numbers))
+
+
 def _number(value: float) -> float | str:
     # JSON has no word for NaN or infinity.
     return float(value) if math.isfinite(value) else str(float(value))
@@ -241,8 +253,9 @@ def _value(value: float | str) -> float:
 
 # A journal repeats the same few names in every line.
 @lru_cache(maxsize=1024)
-def _metric(name: str) -> str:
-    return _text(name, _METRIC)
+def _metrics(names: tuple[str, ...]) -> None:
+    for name in names:
+        _text(name, _METRIC)
 
 
 def _count(value: int, least: int = 0) -> int:
