@@ -1,5 +1,6 @@
 """Runs of one network shape in training, with seeds, losses and optimiser numbers of their own."""
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -84,6 +85,7 @@ class Program:
         for descent in self._knob_descents:
             descent.set_lr(self.objective.learned_lr(self._per_run(lr)))
 
+        @functools.cache
         def bind(scores: Scores) -> Callable[[int], None]:
             differentiate = self.objective.bound(scores, clock)
             return lambda step: self._learn(differentiate, step)

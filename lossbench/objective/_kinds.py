@@ -84,7 +84,8 @@ def is_mixture(entry: losses.Loss, sources: Mapping[str, Source]) -> bool:
 
 def mixed(true: losses.TrueClass, *, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
     """The curve that all mixtures share."""
-    return beta * true.not_p - alpha * true.log_p, torch.addcmul(alpha, beta, true.p)
+    value = torch.addcmul(beta * true.not_p, alpha, true.log_p, value=-1)
+    return value, torch.addcmul(alpha, beta, true.p)
 
 
 def learned_of(sources: Mapping[str, Source]) -> dict[str, Learned]:

@@ -117,7 +117,7 @@ class CohortObjective(nn.Module):
             }
             for _, sources in self._bound
         ]
-        for group in self._groups(clock, torch.float64):
+        for group in self._groups(clock, torch.float64) if self.raw.shape[1] else ():
             for knob, value in self._learned_values(group, torch.float64).items():
                 for run, number in zip(group.members, value.tolist(), strict=True):
                     found[run][knob] = number
@@ -156,7 +156,7 @@ class CohortObjective(nn.Module):
         """Loss and factor of one group whose loss depends on p_y alone."""
         curve = group.curve
         assert curve is not None
-        log_p, not_p, log_not_p = (_reader(each, group.runs) for each in scores.true)
+        true = _true_reader(scores.true, group.runs)
         set_losses, set_factors = _writer(scores.losses, group.runs), _writer(scores.factors, group.runs)
         learning = bool(group.learned) and gradients
         # Written out once per row: short rows make slow broadcasts.
@@ -165,14 +165,13 @@ class CohortObjective(nn.Module):
         settled = {**group.shared, **numbers}
 
         def differentiate(step: int) -> None:
-            true = TrueClass(log_p(), not_p(), log_not_p())
             if learning:
                 with torch.enable_grad():
-                    value, factor = curve(true, **settled, **self._learned_columns(group))
+                    value, factor = curve(true(), **settled, **self._learned_columns(group))
                     torch.autograd.backward(value.sum() / shape[1])
                 value, factor = value.detach(), factor.detach() if isinstance(factor, Tensor) else factor
             else:
-                value, factor = curve(true, **settled, **self._learned_columns(group))
+                value, factor = curve(true(), **settled, **self._learned_columns(group))
             set_losses(value)
             set_factors(factor)
 
@@ -256,6 +255,14 @@ def _reader(values: Tensor, runs: slice | Tensor) -> Callable[[], Tensor]:
         view = values[runs]
         return lambda: view
     return lambda: values[runs]
+
+
+def _true_reader(true: TrueClass, runs: slice | Tensor) -> Callable[[], TrueClass]:
+    """What losses of p_y see of those runs at present."""
+    if isinstance(runs, slice):
+        views = TrueClass(*(each[runs] for each in true))
+        return lambda: views
+    return lambda: TrueClass(*(each[runs] for each in true))
 
 
 def _writer(values: Tensor, runs: slice | Tensor) -> Callable[[Tensor | float], object]:
