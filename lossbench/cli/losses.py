@@ -71,7 +71,7 @@ def show_losses(
       lossbench losses show ce adaptive ce-el:focus=0.3 focal
     """
     from lossbench import charts
-    from lossbench.losses import describe_weight, resolve, sources, weight_curve
+    from lossbench.losses import Scheduled, describe_weight, resolve, sources, weight_curve
     from lossbench.plots.gradient import draw_losses
 
     for text in texts:
@@ -81,7 +81,8 @@ def show_losses(
         if chosen:
             emit(f"Knobs: {', '.join(f'{knob}={source}' for knob, source in chosen.items())}")
         if len(entry.steps) == 1:
-            emit(f"Weight over p_y: {describe_weight(weight_curve(text))}")
+            moment = ", in the last epoch" if any(isinstance(source, Scheduled) for source in chosen.values()) else ""
+            emit(f"Weight over p_y{moment}: {describe_weight(weight_curve(text))}")
         emit(f"Source: {', '.join(entry.cites) or 'textbook' if ref.code is None else ref.name}\n")
     drawn = tuple(text for text in texts if len(sources(resolve(text))[0].steps) == 1)
     if draw and drawn:

@@ -266,12 +266,23 @@ def describe_weight(curve: Sequence[tuple[float, float, float]]) -> str:
     """Where the gradient weight and the gradient itself are largest, and the area under the gradient."""
     if not curve:
         return "none: the loss depends on more than p_y"
+    weights = [weight for _, _, weight in curve]
+    # The trapezoid between 0 and the first point counts too: there the gradient may be at its largest.
+    area = 2 * (sum(weight * (1 - p) for p, _, weight in curve) + weights[0] / 2) / (len(curve) + 1)
+    if max(weights) - min(weights) < 1e-9:
+        return f"{weights[0]:.3g} at every p; |dL/dq_y| peaks towards 0; area {area:.3g} of ce's"
     top = max(curve, key=lambda row: row[2])
     focus = max(curve, key=lambda row: row[2] * (1 - row[0]))
-    area = 2 * sum(weight * (1 - p) for p, _, weight in curve) / (len(curve) + 1)
     at = {round(p, 3): weight for p, _, weight in curve}
     sampled = ", ".join(f"w({p:g}) = {at[p]:.3g}" for p in (0.01, 0.1, 0.5, 0.9))
-    return f"{sampled}; largest {top[2]:.3g} at {top[0]:g}; |dL/dq_y| peaks at {focus[0]:g}; area {area:.3g} of ce's"
+    largest = f"largest {top[2]:.3g} {_place(top, curve)}"
+    return f"{sampled}; {largest}; |dL/dq_y| peaks {_place(focus, curve)}; area {area:.3g} of ce's"
+
+
+def _place(row: tuple[float, float, float], curve: Sequence[tuple[float, float, float]]) -> str:
+    """Where on the curve a row lies; at its ends only the direction is known."""
+    ends = {curve[0]: "towards 0", curve[-1]: "towards 1"}
+    return ends.get(row, f"at {row[0]:g}")
 
 
 def _cost(function: Function) -> Finding:
