@@ -149,6 +149,8 @@ class Figure:
     series: tuple[str, ...] = ()
     """Names in the order of their markers and colours; an empty name stays out of the legend."""
     caption: str = ""
+    across: int = 3
+    """How many panels belong side by side on paper."""
 
 
 def array(values: ArrayLike | Sequence[float | None]) -> Array:

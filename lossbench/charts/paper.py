@@ -50,7 +50,7 @@ def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
     except ImportError as error:
         raise UsageError(f"drawing {kind} needs matplotlib: pip install 'lossbench[figures]'") from error
     with matplotlib.rc_context(_STYLE):
-        across = 2 if len(figure.panels) == 4 else min(len(figure.panels), 3)
+        across = 2 if len(figure.panels) == 4 else min(len(figure.panels), figure.across)
         down = -(-len(figure.panels) // across)
         names = max(sum(len(_folded(name)) for name in panel.y.names) for panel in figure.panels)
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]

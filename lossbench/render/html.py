@@ -26,7 +26,8 @@ figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; backgroun
 figcaption { font-size: .85rem; opacity: .75; }
 pre { overflow-x: auto; background: #8882; padding: .6rem; font-size: .85rem; }
 @media print { body { font-size: 10pt; max-width: none; padding: 0; } .wide { overflow: visible; }
-  th, td { white-space: normal; } pre { white-space: pre-wrap; } figure, tr, pre { break-inside: avoid; } }
+  th, td { white-space: normal; } pre { white-space: pre-wrap; } figure, tr, pre { break-inside: avoid; }
+  h1, h2, caption, thead { break-after: avoid; } }
 """
 
 

@@ -146,7 +146,9 @@ def test_the_gradient_weight_of_the_adaptive_loss():
     assert "largest 1.14 at 0.135" in text
     assert "peaks at 0.043" in text
     assert "area 0.944 of ce's" in text
-    assert losses.describe_weight(losses.weight_curve("ce")) == "1 at every p; |dL/dq_y| peaks towards 0; area 1 of ce's"
+    assert (
+        losses.describe_weight(losses.weight_curve("ce")) == "1 at every p; |dL/dq_y| peaks towards 0; area 1 of ce's"
+    )
     at_half = next(row for row in report.curve if math.isclose(row[0], 0.5))
     assert at_half[1:] == pytest.approx((math.log(2) / 2, 0.5 + math.log(2) / 2))
     assert [losses.weight_curve(text) for text in ("brier", "cb-ce", "bce", "label-smoothing")] == [()] * 4
