@@ -234,7 +234,7 @@ def rounded(typing: Any, vector: Any) -> _Code:
 
 @intrinsic
 def times_power_of_two(typing: Any, vector: Any, power: Any) -> _Code:
-    """float32 numbers times 2 to the whole `power`, from -252 to 254, in two factors that have no less digits."""
+    """float32 numbers times 2 to the whole `power`, from -252 to 254: in two factors, since one has not that range."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = args[0].type
