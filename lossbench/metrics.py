@@ -81,16 +81,16 @@ def predictions(logits: Tensor, target: Tensor) -> dict[str, list[Any]]:
     return {name: column.tolist() for name, column in columns.items()}
 
 
-def _arranged(logits: Tensor) -> Tensor:
-    """The same logits [R, D, C], those of few classes class by class in memory, where kernels find long rows."""
-    return logits if logits.shape[-1] >= _WIDE else logits.movedim(-1, 0).contiguous().movedim(0, -1)
+def _arranged(values: Tensor) -> Tensor:
+    """The same values [..., D, C], those of few classes class by class in memory, where kernels find long rows."""
+    return values if values.shape[-1] >= _WIDE else values.movedim(-1, 0).contiguous().movedim(0, -1)
 
 
 def _outcome(logits: Tensor, target: Tensor) -> _Outcome:
     p, log_p = _softmax(logits)
     own = _true(logits, target).unsqueeze(-1)
     # Of equal logits the lower class index comes first, as in argmax.
-    earlier = torch.arange(logits.shape[-1], device=logits.device) < target.unsqueeze(-1)
+    earlier = _arranged(torch.arange(logits.shape[-1], device=logits.device) < target.unsqueeze(-1))
     rank = _over_classes((logits > own) | ((logits == own) & earlier), torch.int64)
     return _Outcome(
         p=p,

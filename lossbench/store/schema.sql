@@ -25,7 +25,7 @@ CREATE TABLE ended (
     attempt VARCHAR, seq BIGINT, run_id VARCHAR, time TIMESTAMP, status VARCHAR, reason VARCHAR
 );
 
--- One row per run each time one of its journals was taken in: what of the run was in there.
+-- What of a run was in a journal each time it was taken in: a row of its epochs and a row of everything else.
 CREATE TABLE spell (
     attempt VARCHAR, run_id VARCHAR, first_at TIMESTAMP, last_at TIMESTAMP, epoch INTEGER
 );
