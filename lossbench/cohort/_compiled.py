@@ -158,7 +158,7 @@ class CompiledNetwork:
         # The kernels write whole vectors, of which the last may reach beyond the rows.
         row_by_row = [self._zeros(runs * count + LANES) for _ in range(5)]
         target = np.zeros(runs * count + LANES, dtype=np.int64)
-        log_p, not_p, log_not_p, losses, factors, labels = (
+        ce, p, not_p, losses, factors, labels = (
             torch.from_numpy(each)[: runs * count].view(runs, count) for each in (*row_by_row, target)
         )
         logits_seen, residual_seen = (
@@ -167,7 +167,7 @@ class CompiledNetwork:
         scores = Scores(
             logits=logits_seen,
             residual=residual_seen,
-            true=TrueClass(log_p, not_p, log_not_p),
+            true=TrueClass(ce, p, not_p),
             target=labels,
             losses=losses,
             factors=factors,

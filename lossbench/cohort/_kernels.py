@@ -57,7 +57,7 @@ def _layer(weights, at, layers, depth, source, source_at, rows, out, out_at, hid
 
 
 @_helper
-def _outcome(logits, residual, at, log_p, not_p, log_not_p, true_at, labels, labels_at, tops, rows, count, classes):
+def _outcome(logits, residual, at, ce, p, not_p, true_at, labels, labels_at, tops, rows, count, classes):
     """Softmax of a run's logits as `lossbench.losses.true_class_and_residual` defines it, and the classes foretold.
 
     The last vector may reach into the numbers of the next run, which comes later.
@@ -85,9 +85,9 @@ def _outcome(logits, residual, at, log_p, not_p, log_not_p, true_at, labels, lab
             store(residual, place, where_equal(label, number, zero - missing, load(residual, place) / whole))
         # log(1 + beyond) with what was lost in the sum made good, so that it is exact where beyond is small.
         log_whole = log(whole) + (beyond - (whole - one)) / whole
-        store(log_p, true_at + row, (own - highest) - log_whole)
+        store(ce, true_at + row, log_whole - (own - highest))
+        store(p, true_at + row, exp(own - highest) / whole)
         store(not_p, true_at + row, missing)
-        store(log_not_p, true_at + row, log(missing))
         store(tops, row, top)
 
 
@@ -215,7 +215,7 @@ def _forward(weights, at, layers, memory, source_at, hidden_at, rows, logits, lo
 
 def step(
     layers, weights, velocity, numbers, nesterov, inputs, target, visits, seats, memory, logits, residual,
-    log_p, not_p, log_not_p, labels, losses, factors, upstream, turned, places, block, sums, moved, seen, first, count,
+    ce, p, not_p, labels, losses, factors, upstream, turned, places, block, sums, moved, seen, first, count,
 ):  # fmt: skip
     """For R runs, move the weights by what was seen before, and see what comes next.
 
@@ -230,7 +230,7 @@ def step(
         seats: which of the S seeds is each run's [R].
         memory: for the inputs of a batch and their classes [S, columns + 1, rows], and activations [R, activations].
         logits, residual: [R, C, rows].
-        log_p, not_p, log_not_p, labels: what losses are made of [R, count], and a vector more.
+        ce, p, not_p, labels: what losses are made of [R, count], and a vector more.
         losses, factors: what was made of it, and what each row's residual is to be multiplied with, as long.
         upstream, turned, places, block: memory of one run's backward pass.
         sums: recorded sums [R, 5]: objective, NLL, hits, norm of all gradients, norm of the last layer's weights'.
@@ -277,13 +277,12 @@ def step(
             _forward(flat_weights, at, layers, memory, inputs_at, hidden_at, rows, logits, logits_at)
             labels_at = inputs_at + columns * rows
             _outcome(
-                logits, residual, logits_at, log_p, not_p, log_not_p, true_at, memory, labels_at, upstream, rows,
-                count, classes,
+                logits, residual, logits_at, ce, p, not_p, true_at, memory, labels_at, upstream, rows, count, classes,
             )  # fmt: skip
             nll, hits = 0.0, 0.0
             for row in range(count):
                 labels[true_at + row] = target[visits[seen, seats[run], row]]
-                nll -= log_p[true_at + row]
+                nll += ce[true_at + row]
                 hits += upstream[row] == memory[labels_at + row]
             if first:
                 sums[run, 1] += nll

@@ -7,8 +7,8 @@ Such a loss L = f(p_y) has the gradient of cross entropy times one number per sa
 so a loss states its value and its weight as a small function of `TrueClass`, and everything that touches the [N, C]
 logits is here: one pass for the probabilities, one buffer, which becomes the gradient in place.
 
-Numerics: 1 - p_y is the sum of the other classes' probabilities and log p_y = logsigmoid(log p_y - log(1 - p_y)), so
-both keep their relative precision as p_y tends to 1 and as it tends to 0. No term is clamped or padded.
+Numerics: 1 - p_y is the sum of the other classes' probabilities and -log p_y = log1p((1 - p_y) / p_y), so both keep
+their relative precision as p_y tends to 1 and as it tends to 0. No term is clamped or padded.
 """
 
 import functools
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from lossbench.losses._numerics import Number, number, plus, refuse_second_derivative, times
 
@@ -25,24 +24,11 @@ __all__ = ["Curve", "TrueClass", "at_probability", "true_class_and_residual", "t
 
 
 class TrueClass(NamedTuple):
-    """The true class as a loss sees it: `log_p` = log p_y and `not_p` = 1 - p_y, each exact to rounding.
+    """The true class as a loss sees it: `ce` = -log p_y, `p` = p_y and `not_p` = 1 - p_y, each exact to rounding."""
 
-    `log_not_p` = log(1 - p_y) is as exact as `not_p` has it: where p_y is within rounding of 0 so is the logarithm.
-    """
-
-    log_p: Tensor
+    ce: Tensor
+    p: Tensor
     not_p: Tensor
-    log_not_p: Tensor
-
-    @property
-    def p(self) -> Tensor:
-        """Probability of the true class."""
-        return self.log_p.exp()
-
-    @property
-    def ce(self) -> Tensor:
-        """Cross entropy, -log p_y."""
-        return -self.log_p
 
     @property
     def ce_over_not_p(self) -> Tensor:
@@ -51,19 +37,8 @@ class TrueClass(NamedTuple):
 
     def mixed(self, alpha: Number, beta: Number) -> tuple[Tensor, Number]:
         """Value and weight of alpha (-log p_y) + beta (1 - p_y)."""
-        if isinstance(alpha, Tensor) or isinstance(beta, Tensor):
-            return alpha * self.ce + beta * self.not_p, alpha + beta * self.p
-        # The same with fewer kernels, which is what small batches wait for.
-        passive = times(beta, self.not_p)
-        value = torch.sub(passive, self.log_p, alpha=alpha)
-        # Where alpha is no small part of the weight, nothing is lost by coming from the other side.
-        if abs(beta) <= _LITTLE * alpha:
-            return value, number(alpha + beta, passive) - passive
-        return value, plus(number(alpha, passive), beta, self.p)
+        return plus(times(beta, self.not_p), alpha, self.ce), plus(number(alpha, self.p), beta, self.p)
 
-
-_LITTLE = 16
-"""How many times cross entropy's share the other may be before a difference of the two loses digits that count."""
 
 Curve = Callable[..., tuple[Tensor, Number]]
 """A loss as a function of p_y: `(TrueClass, **knobs) -> (value f(p_y), weight -p f'(p_y))`."""
@@ -71,7 +46,7 @@ Curve = Callable[..., tuple[Tensor, Number]]
 
 def at_probability(p: Tensor) -> TrueClass:
     """The true class at given probabilities, to draw or examine a curve."""
-    return TrueClass(p.log(), 1 - p, (-p).log1p())
+    return TrueClass(-p.log(), p, 1 - p)
 
 
 def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping[str, Any]) -> Tensor:
@@ -110,33 +85,29 @@ def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tu
     Of logits [N, C] these are [N, 1] and [N, C].
     """
     index = target.unsqueeze(dim)
-    probabilities = logits.softmax(dim)
-    log_p = _log_p(logits, probabilities, index, dim)
-    not_p = probabilities.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
-    log_not_p = not_p.log()
-    true = TrueClass(logsigmoid(log_p.sub_(log_not_p)), not_p, log_not_p)
-    return true, probabilities.scatter_(dim, index, -not_p)
+    residual = torch.softmax(logits, dim)
+    p = residual.gather(dim, index)
+    not_p = residual.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
+    ce = (not_p / p).log1p_()
+    smallest = _smallest(p.dtype)
+    # What this takes is two more passes over the classes, so a processor looks first whether any sample needs it;
+    # elsewhere looking would take longer. What a sample gets does not depend on what the others need.
+    if not _at_hand(p) or p.min().item() < smallest:
+        below_top = logits.amax(dim, keepdim=True) - logits.gather(dim, index)
+        ce = torch.where(p < smallest, below_top - residual.amax(dim, keepdim=True).log(), ce)
+    return TrueClass(ce, p, not_p), residual.scatter_(dim, index, -not_p)
 
 
-def _log_p(logits: Tensor, probabilities: Tensor, index: Tensor, dim: int) -> Tensor:
-    """log p_y, where p_y is too small for its type by way of the largest class.
-
-    That way takes two more passes over the classes, so a processor looks first whether any sample needs it; elsewhere
-    looking would take longer. What a sample gets does not depend on what the others need.
-    """
-    p = probabilities.gather(dim, index)
-    about = torch.finfo(p.dtype)
-    smallest = about.tiny / about.eps  # From here on a number of the type has all its digits.
-    log_p = p.log()
-    if _at_hand(p) and float(p.min()) >= smallest:
-        return log_p
-    below_top = logits.gather(dim, index) - logits.amax(dim, keepdim=True)
-    return torch.where(p < smallest, below_top + probabilities.amax(dim, keepdim=True).log(), log_p)
+@functools.cache
+def _smallest(dtype: torch.dtype) -> float:
+    """From here on a number of the type has all its digits."""
+    about = torch.finfo(dtype)
+    return about.tiny / about.eps
 
 
 def _at_hand(values: Tensor) -> bool:
     """Whether there are numbers to look at, and nobody has to wait for them."""
-    return values.device.type == "cpu" and values.numel() > 0 and not torch.compiler.is_compiling()
+    return values.is_cpu and values.numel() > 0 and not torch.compiler.is_compiling()
 
 
 class _FixedLoss(torch.autograd.Function):

@@ -83,9 +83,11 @@ def _scalar(value: float, dtype: torch.dtype) -> Tensor:
         return torch.tensor(value, dtype=dtype)
 
 
-def number(value: float, like: Tensor) -> Tensor:
+def number(value: Number, like: Tensor) -> Tensor:
     """A plain number as a tensor of a type, made on its first use: wrapping it at each call costs more than a sum or
     product does on small batches."""
+    if isinstance(value, Tensor):
+        return value
     if torch.compiler.is_compiling():
         return like.new_full((), value)
     return _scalar(value, like.dtype)
@@ -93,7 +95,7 @@ def number(value: float, like: Tensor) -> Tensor:
 
 def times(factor: Number, values: Tensor) -> Tensor:
     """factor * values."""
-    return values * (factor if isinstance(factor, Tensor) else number(factor, values))
+    return values * number(factor, values)
 
 
 def plus(base: Tensor, factor: Number, other: Tensor) -> Tensor:

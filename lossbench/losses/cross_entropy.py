@@ -21,7 +21,7 @@ def cross_entropy(true: TrueClass) -> tuple[Tensor, Number]:
         Loss per sample [N], in nats.
     Identities: focal at gamma 0, tce at a = 0, label-smoothing at epsilon 0, taylor-ce as t grows.
     Caveats: hard and mislabelled samples keep their full weight for ever; tends to over-confidence.
-    Numerics: equal to logsigmoid of the margin, so it does not round to 0 once p_y is within rounding of 1.
+    Numerics: log1p((1 - p_y) / p_y), so it does not round to 0 once p_y is within rounding of 1.
     """
     return true.ce, 1.0
 

@@ -104,4 +104,4 @@ def ce_matched(true: TrueClass, *, focus: Number, match: str) -> tuple[Tensor, N
     """
     alpha, beta = mixture(focus)
     factor = alpha + beta / mixtures.SHARES[match]
-    return times(-factor, true.log_p), factor
+    return times(factor, true.ce), factor

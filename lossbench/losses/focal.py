@@ -29,8 +29,8 @@ def adaptive(true: TrueClass, *, detach: bool) -> tuple[Tensor, Number]:
         wrong labels sit. Improper: its probabilities come out under-confident. The symmetric divergence it is derived
         from is infinite for one-hot labels; jeffreys is its finite form, and another loss.
     """
-    log_p, not_p, _ = true
-    return not_p * -log_p, not_p if detach else torch.addcmul(not_p, true.p, log_p, value=-1)
+    ce, p, not_p = true
+    return not_p * ce, not_p if detach else torch.addcmul(not_p, p, ce)
 
 
 @true_class("focal")
@@ -52,16 +52,16 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     Caveats: improper, under-confident. Three conventions for alpha are in use; only the scalar one is meant here.
     Numerics: (1 - p)^(gamma - 1) log p is taken as (1 - p)^gamma times log(p) / (1 - p), finite for gamma < 1 at p = 1.
     """
-    log_p, not_p, _ = true
+    ce, p, not_p = true
     if isinstance(gamma, Tensor) or gamma < 1:
         factor = alpha * power(not_p, gamma)
-        return factor * -log_p, factor if detach else factor * (1 + gamma * true.p * true.ce_over_not_p)
+        return factor * ce, factor if detach else factor * (1 + gamma * p * true.ce_over_not_p)
     # One power less, so that nothing is divided by 1 - p.
     lower = not_p if gamma == 2 else power(not_p, gamma - 1)
     if isinstance(alpha, Tensor) or alpha != 1:
         lower = alpha * lower
     factor = lower * not_p
-    return factor * -log_p, factor if detach else lower * torch.addcmul(not_p, true.p, log_p, value=-gamma)
+    return factor * ce, factor if detach else lower * torch.addcmul(not_p, p, ce, value=gamma)
 
 
 @true_class("inverse-focal")
@@ -78,10 +78,10 @@ def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     Identities: ce at gamma 0.
     Caveats: over-confident; the weight reaches 2^gamma at p = 1.
     """
-    p = true.p
+    ce, p, _ = true
     more = number(1.0, p) + p
     lower = torch.exp((gamma - 1) * p.log1p()) if isinstance(gamma, Tensor) or gamma != 2 else more
-    return lower * more * true.ce, lower * plus_product(more, gamma, p, true.log_p)
+    return lower * more * ce, lower * plus_product(more, -gamma, p, ce)
 
 
 @loss("dual-focal", cites=("arXiv 2305.13665",), knobs={"gamma": Fixed(0.0, at_least(0))})

@@ -53,14 +53,14 @@ def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Ten
     Identities: focal at epsilon 0, poly1 at gamma 0.
     Caveats: under-confident, as focal loss is.
     """
-    log_p, not_p, _ = true
+    ce, p, not_p = true
     passive = times(epsilon, not_p)
-    raised = passive - log_p
+    raised = passive + ce
     if isinstance(gamma, Tensor) or gamma < 1:
         factor = power(not_p, gamma)
-        slope = 1 + true.p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1))
+        slope = 1 + p * (gamma * true.ce_over_not_p + epsilon * (gamma + 1))
         return factor * raised, factor * slope
     # One power less, so that nothing is divided by 1 - p.
     lower = not_p if gamma == 2 else power(not_p, gamma - 1)
-    slope = torch.addcmul(not_p, true.p, plus(passive, gamma, raised))
+    slope = torch.addcmul(not_p, p, plus(passive, gamma, raised))
     return lower * not_p * raised, lower * slope

@@ -27,7 +27,7 @@ def gce(true: TrueClass, *, q: Number) -> tuple[Tensor, Number]:
     Caveats: strongly over-confident; with C classes the gradient at initialisation is C^-q of cross entropy's.
     Numerics: -expm1(q log p_y) / q.
     """
-    scaled = times(q, true.log_p)
+    scaled = times(-q, true.ce)
     return times(-1 / q, torch.expm1(scaled)), torch.exp(scaled)
 
 
@@ -84,12 +84,11 @@ def gce_trunc(true: TrueClass, *, q: Number, k: Number) -> tuple[Tensor, Number]
     Caveats: without a warm-up nothing trains from scratch on more than 1/k classes. The paper's algorithm refreshes
         the set of given-up samples now and then; here each is judged at every step.
     """
-    floor = log(k)
+    floor, log_p = log(k), -true.ce
     if isinstance(q, Tensor) or isinstance(floor, Tensor):
-        floored = not_below(true.log_p, floor)
-        return torch.expm1(q * floored) / -q, torch.exp(q * true.log_p) * (true.log_p > floor)
+        return torch.expm1(q * not_below(log_p, floor)) / -q, torch.exp(q * log_p) * (log_p > floor)
     # The same with fewer kernels; what is given up is -inf here, which has no derivative in a learned q.
-    scaled = times(q, torch.threshold(true.log_p, floor, -math.inf))
+    scaled = times(q, torch.threshold(log_p, floor, -math.inf))
     return times(-1 / q, torch.expm1(scaled.clamp(min=q * floor))), torch.exp(scaled)
 
 
@@ -148,9 +147,10 @@ def phuber_ce(true: TrueClass, *, tau: Number) -> tuple[Tensor, Number]:
     Identities: expectation at tau = 1, ce as tau grows.
     Caveats: proper only for probabilities above 1/tau.
     """
-    floored = not_below(true.log_p, -log(tau))
-    below = true.log_p - floored
-    return -(torch.expm1(below) + floored), torch.exp(below)
+    ce, highest = true.ce, log(tau)
+    capped = torch.minimum(ce, highest) if isinstance(highest, Tensor) else ce.clamp(max=highest)
+    below = capped - ce
+    return capped - torch.expm1(below), torch.exp(below)
 
 
 @true_class("agce")
@@ -169,12 +169,12 @@ def agce(true: TrueClass, *, a: Number, q: Number) -> tuple[Tensor, Number]:
     Numerics: (a + 1)^q times -expm1(q log1p(-(1 - p) / (a + 1))), exact as p tends to 1; at q = 2 a polynomial.
     """
     if not isinstance(q, Tensor) and q == 2:
-        p, not_p = true.p, true.not_p
+        _, p, not_p = true
         return torch.addcmul(times(a + 1, not_p), not_p, not_p, value=-0.5), torch.addcmul(times(a, p), p, p)
     whole = log(a + 1)
     relative = torch.log1p(true.not_p / -(a + 1))
     value = torch.expm1(q * relative) * (exp(q * whole) / -q)
-    return value, torch.exp(true.log_p + (q - 1) * relative) * exp((q - 1) * whole)
+    return value, true.p * torch.exp((q - 1) * (relative + whole))
 
 
 @true_class("js")
@@ -194,10 +194,11 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     """
     rest = 1 - pi1
     share = -1 / log(rest)
-    p, mixed = true.p, torch.log1p(times(-rest, true.not_p))
+    ce, p, not_p = true
+    mixed = torch.log1p(times(-rest, not_p))
     # What is left of both entropies once the terms that cancel as p tends to 1 are taken together.
-    pull = mixed - true.log_p
-    value = plus(plus_product(true.not_p, -share, p, pull), -share * pi1 / rest, mixed)
+    pull = mixed + ce
+    value = plus(plus_product(not_p, -share, p, pull), -share * pi1 / rest, mixed)
     weight = plus_product(p, share, p, pull)
     return (value, weight) if scaled else (times(rest / share, value), times(rest / share, weight))
 
@@ -215,7 +216,6 @@ def encouraging(true: TrueClass, *, log_end: Number) -> tuple[Tensor, Number]:
         Loss per sample [N]; negative above p_y = 1/2.
     Caveats: over-confident. Some call it EL, which in this catalogue is the expectation loss.
     """
-    log_p, _, log_not_p = true
-    floored = not_below(log_not_p, log(1 - log_end))
-    odds = log_p - floored
-    return torch.expm1(log_not_p - floored) - odds, number(1.0, odds) + torch.exp(odds)
+    ce, p, not_p = true
+    floored = not_below(not_p, 1 - log_end)
+    return torch.addcdiv(ce + floored.log(), not_p - floored, floored), torch.addcdiv(number(1.0, p), p, floored)

@@ -84,8 +84,7 @@ def is_mixture(entry: losses.Loss, sources: Mapping[str, Source]) -> bool:
 
 def mixed(true: losses.TrueClass, *, alpha: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
     """The curve that all mixtures share."""
-    value = torch.addcmul(beta * true.not_p, alpha, true.log_p, value=-1)
-    return value, torch.addcmul(alpha, beta, true.p)
+    return torch.addcmul(beta * true.not_p, alpha, true.ce), torch.addcmul(alpha, beta, true.p)
 
 
 def learned_of(sources: Mapping[str, Source]) -> dict[str, Learned]:

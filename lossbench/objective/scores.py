@@ -71,12 +71,12 @@ class Softmax:
     def fill(self, labels: Tensor) -> Scores:
         """The scores of the logits that stand there, as `lossbench.losses.true_class_and_residual` defines them."""
         residual, scratch = self._residual, self._scratch
-        log_p, not_p, log_not_p = self._parts
+        ce, p, not_p = self._parts
         torch.log_softmax(self._columns, 0, out=residual)
-        torch.gather(residual, 0, labels, out=log_p)
-        residual.exp_().scatter_(0, labels, 0.0)
-        torch.sum(residual, 0, keepdim=True, out=not_p)
-        log_p.copy_(logsigmoid(log_p.sub_(torch.log(not_p, out=log_not_p))))
+        torch.gather(residual, 0, labels, out=ce)
+        torch.gather(residual.exp_(), 0, labels, out=p)
+        torch.sum(residual.scatter_(0, labels, 0.0), 0, keepdim=True, out=not_p)
+        torch.neg(logsigmoid(ce.sub_(torch.log(not_p, out=scratch))), out=ce)
         residual.scatter_(0, labels, torch.neg(not_p, out=scratch))
         self.scores.target.copy_(labels[0, : self._count].view_as(self.scores.target))
         return self.scores
