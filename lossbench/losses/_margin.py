@@ -37,7 +37,7 @@ class TrueClass(NamedTuple):
 
     def mixed(self, alpha: Number, beta: Number) -> tuple[Tensor, Number]:
         """Value and weight of alpha (-log p_y) + beta (1 - p_y)."""
-        return plus(times(beta, self.not_p), alpha, self.ce), plus(number(alpha, self.p), beta, self.p)
+        return plus(times(alpha, self.ce), beta, self.not_p), plus(number(alpha, self.p), beta, self.p)
 
 
 Curve = Callable[..., tuple[Tensor, Number]]
@@ -62,21 +62,16 @@ def true_class_loss(curve: Curve, logits: Tensor, target: Tensor, knobs: Mapping
     """
     fixed = {knob: value for knob, value in knobs.items() if not isinstance(value, Tensor)}
     varied = {knob: value.unsqueeze(-1) for knob, value in knobs.items() if isinstance(value, Tensor)}
-    bound = functools.partial(curve, **fixed)
     if not varied:
-        return _fixed_loss(bound, logits, target)
+        return bound_loss(curve, fixed)(logits, target)
+    bound = functools.partial(curve, **fixed)
     value: Tensor = _VariedLoss.apply(logits, target, bound, tuple(varied), *varied.values())
     return value
 
 
 def bound_loss(curve: Curve, knobs: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
     """`true_class_loss` with knobs of which none is a tensor, bound once: on small batches each call counts."""
-    return functools.partial(_fixed_loss, functools.partial(curve, **knobs))
-
-
-def _fixed_loss(curve: Curve, logits: Tensor, target: Tensor) -> Tensor:
-    value: Tensor = _FixedLoss.apply(logits, target, curve)
-    return value
+    return functools.partial(_FixedLoss.apply, functools.partial(curve, **knobs))
 
 
 def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tuple[TrueClass, Tensor]:
@@ -114,14 +109,14 @@ class _FixedLoss(torch.autograd.Function):
     """A curve of p_y alone."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, curve: Curve) -> Tensor:
+    def forward(ctx: Any, curve: Curve, logits: Tensor, target: Tensor) -> Tensor:
         true, ctx.residual = true_class_and_residual(logits, target)
         value, ctx.weight = curve(true)
         return value.squeeze(-1)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
-        return _spent(ctx, upstream.unsqueeze(-1)), None, None
+    def backward(ctx: Any, upstream: Tensor) -> tuple[None, Tensor, None]:
+        return None, _spent(ctx, upstream.unsqueeze(-1)), None
 
 
 class _VariedLoss(torch.autograd.Function):
@@ -159,6 +154,5 @@ def _spent(ctx: Any, upstream: Tensor) -> Tensor:
     residual, ctx.residual = ctx.residual, None
     if residual is None:
         raise RuntimeError("the gradient of this loss was already taken; compute the loss again")
-    weight = ctx.weight
-    gradient: Tensor = residual.mul_(upstream if isinstance(weight, float) and weight == 1 else times(weight, upstream))
+    gradient: Tensor = residual.mul_(times(ctx.weight, upstream))
     return gradient

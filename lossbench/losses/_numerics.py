@@ -95,7 +95,9 @@ def number(value: Number, like: Tensor) -> Tensor:
 
 def times(factor: Number, values: Tensor) -> Tensor:
     """factor * values."""
-    return values * number(factor, values)
+    if isinstance(factor, Tensor):
+        return values * factor
+    return values if factor == 1 else values * number(factor, values)
 
 
 def plus(base: Tensor, factor: Number, other: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ def log_not_p(logits: Tensor, target: Tensor) -> Tensor:
 
 def expm1(values: Tensor) -> Tensor:
     """exp(values) - 1 with the gradient exp(values), which torch takes as (exp(values) - 1) + 1 and so rounds away."""
-    result: Tensor = _Expm1.apply(values)
+    result: Tensor = _Expm1.apply(values) if values.requires_grad else torch.expm1(values)
     return result
 
 

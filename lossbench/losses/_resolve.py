@@ -17,6 +17,9 @@ from lossbench.spec import LossRef, parse_loss
 __all__ = ["build", "cautions", "find", "instance", "per_sample", "resolve", "sources"]
 
 
+_HALVES = (torch.bfloat16, torch.float16)
+
+
 def resolve(text: str, *, trial: bool = True) -> LossRef:
     """The canonical reference a text stands for: full name, only knobs that differ from the defaults, plain numbers.
 
@@ -122,12 +125,11 @@ def instance(
 
 def per_sample(entry: Loss, step: LossFunction, values: Mapping[str, Any]) -> Callable[[Tensor, Tensor], Tensor]:
     """A step with its knobs filled in, computing in float32 or wider and taking indices or class shares as target."""
-
     if entry.curve is not None and not any(isinstance(value, Tensor) for value in values.values()):
         step, values = bound_loss(entry.curve, values), {}
 
     def function(logits: Tensor, target: Tensor) -> Tensor:
-        if logits.dtype in (torch.bfloat16, torch.float16):
+        if logits.dtype in _HALVES:
             logits = logits.float()
         if target.is_floating_point() and entry.family != "multi-label":
             return _by_shares(step, logits, target, values)

@@ -60,8 +60,8 @@ def focal(true: TrueClass, *, gamma: Number, alpha: Number, detach: bool) -> tup
     lower = not_p if gamma == 2 else power(not_p, gamma - 1)
     if isinstance(alpha, Tensor) or alpha != 1:
         lower = alpha * lower
-    factor = lower * not_p
-    return factor * ce, factor if detach else lower * torch.addcmul(not_p, p, ce, value=gamma)
+    factor, lower_ce = lower * not_p, lower * ce
+    return lower_ce * not_p, factor if detach else torch.addcmul(factor, p, lower_ce, value=gamma)
 
 
 @true_class("inverse-focal")
@@ -81,7 +81,7 @@ def inverse_focal(true: TrueClass, *, gamma: Number) -> tuple[Tensor, Number]:
     ce, p, _ = true
     more = number(1.0, p) + p
     lower = torch.exp((gamma - 1) * p.log1p()) if isinstance(gamma, Tensor) or gamma != 2 else more
-    return lower * more * ce, lower * plus_product(more, -gamma, p, ce)
+    return lower * (more * ce), lower * plus_product(more, -gamma, p, ce)
 
 
 @loss("dual-focal", cites=("arXiv 2305.13665",), knobs={"gamma": Fixed(0.0, at_least(0))})

@@ -63,4 +63,4 @@ def poly1_focal(true: TrueClass, *, epsilon: Number, gamma: Number) -> tuple[Ten
     # One power less, so that nothing is divided by 1 - p.
     lower = not_p if gamma == 2 else power(not_p, gamma - 1)
     slope = torch.addcmul(not_p, p, plus(passive, gamma, raised))
-    return lower * not_p * raised, lower * slope
+    return lower * (not_p * raised), lower * slope

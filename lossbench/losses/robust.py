@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lossbench.losses._margin import TrueClass
-from lossbench.losses._numerics import Number, exp, expm1_over, log, not_below, number, plus, plus_product, times
+from lossbench.losses._numerics import Number, exp, expm1_over, log, not_below, number, plus, times
 from lossbench.losses._registry import true_class
 
 __all__ = ["agce", "encouraging", "gce", "gce_trunc", "js", "phuber_ce", "rce", "sce", "taylor_ce", "tce"]
@@ -103,11 +103,16 @@ def tce(true: TrueClass, *, a: Number) -> tuple[Tensor, Number]:
         a: 0 is cross entropy; 0.5 is our middle, the paper's value could not be read.
     Returns:
         Loss per sample [N].
+    Numerics: expm1((1 - a) log1p(-log p_y)) / (1 - a); at a = 1/2 by way of a square root.
     Identities: ce at a = 0.
     Caveats: over-confident. "TCE" also abbreviates the Taylor form, here taylor-ce. arXiv 2109.05635 prints 1 / (1 - a)
         inside the bracket, which only shifts the value, and credits another paper.
     """
-    tamed = true.ce.log1p()
+    ce = true.ce
+    if not isinstance(a, Tensor) and a == 0.5:
+        root = (ce + number(1.0, ce)).sqrt()
+        return ce / torch.add(number(0.5, root), root, alpha=0.5), root.reciprocal()
+    tamed = ce.log1p()
     return expm1_over(1 - a, tamed), torch.exp(times(-a, tamed))
 
 
@@ -125,11 +130,12 @@ def taylor_ce(true: TrueClass, *, t: int) -> tuple[Tensor, Number]:
     Identities: expectation at t = 1, el + el^2 / 2 at t = 2, ce as t grows.
     Caveats: minimised by a vertex of the simplex for small t, so its probabilities mean little.
     """
-    p = true.p
-    value, weight = times(1 / t, true.not_p), p
+    _, p, not_p = true
+    value, weight = not_p, p
+    # By Horner's rule, from the last term on; the value of what comes after a term is kept times that term's number.
     for term in range(t - 1, 0, -1):
-        value = torch.addcmul(times(1 / term, true.not_p), true.not_p, value)
-        weight = torch.addcmul(p, true.not_p, weight)
+        value = torch.addcmul(not_p, not_p, value, value=term / (term + 1))
+        weight = torch.addcmul(p, not_p, weight)
     return value, weight
 
 
@@ -197,9 +203,9 @@ def js(true: TrueClass, *, pi1: Number, scaled: bool) -> tuple[Tensor, Number]:
     ce, p, not_p = true
     mixed = torch.log1p(times(-rest, not_p))
     # What is left of both entropies once the terms that cancel as p tends to 1 are taken together.
-    pull = mixed + ce
-    value = plus(plus_product(not_p, -share, p, pull), -share * pi1 / rest, mixed)
-    weight = plus_product(p, share, p, pull)
+    pulled = p * (mixed + ce)
+    value = plus(plus(not_p, -share, pulled), -share * pi1 / rest, mixed)
+    weight = plus(p, share, pulled)
     return (value, weight) if scaled else (times(rest / share, value), times(rest / share, weight))
 
 
