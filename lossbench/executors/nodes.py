@@ -47,7 +47,7 @@ FLUSH_SECONDS = 0.2
 """News is told at most this often: a message costs more than an epoch of a small network."""
 
 _LOCK = "seat.lock"
-_NAME = "driver"
+"""A seat's file that is locked while it lives, and names its driver."""
 
 LARGEST_SKEW_SECONDS = 10.0
 """Events of several machines are put in order by their times, and a run may move from one to another in seconds."""
@@ -165,17 +165,15 @@ def visit(driver: str, known: Mapping[str, int], wanted: Collection[str]) -> Vis
     """
     told: list[Told] = []
     saved: list[tuple[int, Saved]] = []
-    here = folder_for(driver)
-    for folder in _folders(here):
-        untold, left = [*_untold(folder, known)], packed(Home(folder), wanted)
-        told += untold
-        saved += left
-        if not untold and not left:
-            _clear(folder)
-    for other in _folders(_base()):
-        if other != here and _orphaned(other):
-            for folder in _folders(other):
-                _clear(folder)
+    for seat in _base().glob("*/*/"):
+        if seat.parent == folder_for(driver):
+            untold, left = [*_untold(seat, known)], packed(Home(seat), wanted)
+            told += untold
+            saved += left
+            if not untold and not left:
+                _clear(seat)
+        elif _orphaned(seat):
+            _clear(seat)
     return Visited(node=look(), told=tuple(told), saved=tuple(saved))
 
 
@@ -201,13 +199,13 @@ class Seat:
         """`settings.home` is the driver's: only a folder for checkpoints that it names is used from here."""
         from lossbench.data import data_folder
 
-        folder = folder_for(driver)
         self._stop = threading.Event()
-        self._home = Home(folder / new_run_id(), settings.home.checkpoint_folder)
+        self._home = Home(folder_for(driver) / new_run_id(), settings.home.checkpoint_folder)
         self._home.root.mkdir(parents=True)
-        (folder / _NAME).write_text(driver)
         # Held for life: what a dead seat leaves may be taken home and removed.
-        fcntl.flock(os.open(self._home.root / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+        lock = os.open(self._home.root / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        os.write(lock, driver.encode())
         self._settings = replace(settings, home=self._home, data_folder=data_folder(data_dir))
         self._owner = {**owner, "node": processes.identity()}
 
@@ -293,40 +291,36 @@ def _base() -> Path:
     return Path(tempfile.gettempdir()) / f"lossbench-{os.getuid()}"
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [each for each in folder.glob("*") if each.is_dir()]
-
-
-def _untold(folder: Path, known: Mapping[str, int]) -> Iterator[Told]:
+def _untold(seat: Path, known: Mapping[str, int]) -> Iterator[Told]:
     """The ends of a seat's journals that the driver does not have."""
-    for attempt, size in journal.sizes(Home(folder)).items():
+    for attempt, size in journal.sizes(Home(seat)).items():
         offset = known.get(attempt, 0)
         if size > offset:
-            lines = (Home(folder).journals / f"{attempt}.jsonl").read_bytes()[offset:]
+            lines = (Home(seat).journals / f"{attempt}.jsonl").read_bytes()[offset:]
             yield Told(attempt=attempt, offset=offset, lines=lines)
 
 
-def _orphaned(folder: Path) -> bool:
-    """Whether this was made for a home of this machine that is there no more."""
+def _orphaned(seat: Path) -> bool:
+    """Whether it was made for a home of this machine that is there no more."""
     try:
-        host, _, root = (folder / _NAME).read_text().partition(":")
+        host, _, root = (seat / _LOCK).read_text().partition(":")
     except OSError:
         return False
     return host == platform.node() and not Path(root).exists()
 
 
-def _clear(folder: Path) -> None:
+def _clear(seat: Path) -> None:
     """Remove what a seat left, unless it lives."""
-    with contextlib.suppress(OSError), (folder / _LOCK).open("a") as lock:
+    with contextlib.suppress(OSError), (seat / _LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(folder)
+        _remove(seat)
 
 
 def _remove(seat: Path) -> None:
     """Remove a seat's folder, and with the last one that of its driver."""
     shutil.rmtree(seat, ignore_errors=True)
-    if not _folders(seat.parent):
-        shutil.rmtree(seat.parent, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        seat.parent.rmdir()
 
 
 @cache

@@ -112,11 +112,11 @@ class Ray:
         crew = _Crew(self._settings, self._needs(), self._data_dir)
         busy: dict[Any, tuple[Any, _Task]] = {}
         stream: Any
-        asked = False
+        asked = lost = False
         known = [run_id for group in groups for run_id in group.run_ids if run_id]
         try:
             with cluster.quiet(), claimed(home, known), _Mirror(self._settings) as mirror:
-                self._visit(mirror, known)
+                nodes.refuse_unlike(self._fetch(mirror, known), nodes.look())
                 while waiting or busy:
                     if stop() and not asked:
                         asked = True
@@ -132,6 +132,7 @@ class Ray:
                         busy[self._begin(seat, task)] = (seat, task)
                     if waiting and not busy and not crew.coming:
                         # Whoever was there has been refused, or none comes.
+                        errors += crew.trouble
                         break
                     for stream in ray.wait([*busy, *crew.coming], timeout=POLL_SECONDS)[0]:
                         if stream in crew.coming:
@@ -149,11 +150,16 @@ class Ray:
                             crew.idle.append(seat)
                             yield from self._end(mirror, task, "failed", f"{type(error.cause).__name__}: {error.cause}")
                         except RayError as error:
+                            lost = True
                             del busy[stream]
                             yield from self._lost(mirror, task, error, waiting, asked, errors)
                     # A seat at rest holds the processors that one hired for a lost node's cells may be waiting for.
                     if not waiting and busy:
                         crew.stand_up()
+                if lost:
+                    # A process may be gone and its machine still there, with what it left.
+                    with contextlib.suppress(LossbenchError):
+                        self._fetch(mirror, ())
         finally:
             self._dismiss(crew, [task for _, task in busy.values()])
         could_not_begin(errors)
@@ -165,12 +171,11 @@ class Ray:
         gpu = device.startswith("cuda") or there
         return {"CPU": float(self._settings.threads or 1), "GPU": 1 / self._per_gpu if gpu else 0.0}
 
-    def _visit(self, mirror: "_Mirror", wanted: Sequence[str]) -> None:
-        """Refuse nodes that differ, and take home what earlier drivers did not hear."""
+    def _fetch(self, mirror: "_Mirror", wanted: Sequence[str]) -> list[Answer]:
+        """Take home what was not heard of the nodes, and the checkpoints of wanted runs that are ahead of ours."""
         home = self._settings.home
         name = nodes.name_of(home)
         found = [*cluster.ask_all(nodes.visit, name, journal.sizes(home), wanted)]
-        nodes.refuse_unlike([answer for answer, _ in found], nodes.look())
         for _, visited in found:
             for told in visited.told:
                 mirror.take(told)
@@ -183,6 +188,7 @@ class Ray:
             # What is home now need not stay where it was.
             for _ in cluster.ask_all(nodes.visit, name, journal.sizes(home), ()):
                 pass
+        return [answer for answer, _ in found]
 
     def _begin(self, seat: Any, task: _Task) -> Any:
         group = task.rest()
@@ -253,8 +259,9 @@ class _Crew:
         self.coming: dict[Any, tuple[Any, float | None]] = {}
         """What each is to answer, and when it was asked for the time; first it is to say that it is up."""
         self.idle: list[Any] = []
+        self.trouble: list[Exception] = []
+        """Why seats did not come, since the last one that did."""
         self._refused: list[Any] = []
-        self._missed = 0
         self._me = nodes.look()
         threads = settings.threads or 1
         self._seat = (nodes.name_of(settings.home), replace(settings, threads=threads), data_dir, processes.identity())
@@ -263,7 +270,7 @@ class _Crew:
         """Hire for so many tasks as there is room for."""
         # A seat on a node that is not fit keeps its place there, or the next one would be given it.
         missing = min(tasks, room - len(self._refused)) - len(self.idle) - len(self.coming)
-        for _ in range(missing if self._missed < TRIES else 0):
+        for _ in range(missing if len(self.trouble) < TRIES else 0):
             hired: Any = ray.remote(nodes.Seat).options(
                 num_cpus=self.wanted["CPU"], num_gpus=self.wanted["GPU"], max_concurrency=2, max_restarts=0
             )
@@ -277,11 +284,9 @@ class _Crew:
         try:
             node = ray.get(answer)
         except RayError as error:
-            self._missed += 1
-            if self._missed == TRIES:
-                errors.append(LossbenchError(f"no node could begin with a cell: {cluster.first_line(error)}"))
+            self.trouble.append(LossbenchError(f"no node could begin with a cell: {cluster.first_line(error)}"))
             return
-        self._missed = 0
+        self.trouble.clear()
         if asked is None:
             # It may have waited long for its place, so that only a second answer says something about its clock.
             self.coming[seat.introduce.remote()] = (seat, heard)

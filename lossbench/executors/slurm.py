@@ -1,11 +1,13 @@
 """Cells as the elements of a SLURM array, each a `lossbench run` that may be stopped and asked for again."""
 
+import io
 import math
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +113,9 @@ def submit(executor: Any, commands: Sequence[Sequence[str]], folder: Path) -> li
         LossbenchError: the cluster refuses it.
     """
     try:
-        jobs = executor.submit_array([Element(words, folder) for words in commands])
+        # What sbatch complains of is in the error, and would be said twice.
+        with redirect_stderr(io.StringIO()):
+            jobs = executor.submit_array([Element(words, folder) for words in commands])
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
         raise LossbenchError(f"SLURM refuses the array: {str(error).splitlines()[0]}") from None
     return [job.job_id for job in jobs]

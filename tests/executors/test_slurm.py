@@ -42,16 +42,20 @@ def test_an_element_that_is_preempted_goes_on_where_it_stopped(home, tmp_path):
     assert second["from_epoch"] > 0
 
 
-def test_the_batch_script_asks_for_what_was_said_and_is_told_in_time(home, tmp_path):
+def sweep_where_sbatch_does(line: str, home, tmp_path) -> "subprocess.CompletedProcess[str]":
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, line in (("srun", "exit 1"), ("sbatch", f"cp $1 {tmp_path}/script; echo Submitted batch job 42")):
-        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+    for name, each in (("srun", "exit 1"), ("sbatch", line)):
+        (programs / name).write_text(f"#!/bin/sh\n{each}\n")
         (programs / name).chmod(0o755)
     sweep = [sys.executable, "-m", "lossbench", "sweep", "digits-mlp", "-l", "ce", "-l", "el", "-n", "2"]
     options = ["--engine", "slurm", "--slurm", "partition=gpu", "--slurm", "gpus_per_node=1", "--max-time", "90m"]
     there = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "LOSSBENCH_HOME": str(home.root)}
-    ran = subprocess.run([*sweep, *options, "--jobs", "3"], env=there, capture_output=True, text=True, cwd=tmp_path)
+    return subprocess.run([*sweep, *options, "--jobs", "3"], env=there, capture_output=True, text=True, cwd=tmp_path)
+
+
+def test_the_batch_script_asks_for_what_was_said_and_is_told_in_time(home, tmp_path):
+    ran = sweep_where_sbatch_does(f"cp $1 {tmp_path}/script; echo Submitted batch job 42", home, tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split() == ["42_0", "42_1", "42_2", "42_3"]
     script = (tmp_path / "script").read_text().splitlines()
@@ -65,6 +69,12 @@ def test_the_batch_script_asks_for_what_was_said_and_is_told_in_time(home, tmp_p
         "open-mode=append",
     ]
     assert [f"#SBATCH --{each}" for each in asked if f"#SBATCH --{each}" not in script] == []
+
+
+def test_an_array_that_is_refused_is_one_sentence(home, tmp_path):
+    ran = sweep_where_sbatch_does("echo 'sbatch: error: invalid partition' >&2; exit 1", home, tmp_path)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "lossbench: SLURM refuses the array: sbatch: error: invalid partition\n"
 
 
 def test_where_slurm_is_not_there_it_is_said(tmp_path):
