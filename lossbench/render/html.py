@@ -27,7 +27,7 @@ figcaption { font-size: .85rem; opacity: .75; }
 pre { overflow-x: auto; background: #8882; padding: .6rem; font-size: .85rem; }
 @media print { body { font-size: 10pt; max-width: none; padding: 0; } .wide { overflow: visible; }
   th, td { white-space: normal; } pre { white-space: pre-wrap; } figure, tr, pre { break-inside: avoid; }
-  h1, h2, caption, thead { break-after: avoid; } }
+  h1, h2, caption, thead { break-after: avoid; } figure img { max-height: 85vh; width: auto; } }
 """
 
 
