@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lossbench.home import Home
-from tests.cli.test_signals import Start, start, statuses, told, until
+from tests.cli.test_signals import Start, start, statuses
+from tests.watching import told, until
 
 __all__ = ["start"]
 

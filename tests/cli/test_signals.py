@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from lossbench.home import Home
-from lossbench.journal import journals, read
 from lossbench.measures import SPEED
 from lossbench.store import Store, queries
+from tests.watching import told, trained, until
 
 LONG = ("digits-mlp", "-s", "epochs=100000", "-s", "data.limit=64", "--plain")
 SLOW_TO_END = ("iris-linear", "-s", "epochs=100000", "--plain")
@@ -49,31 +49,6 @@ def start(home: Home) -> Iterator[Start]:
         process.wait()
         for stream in filter(None, (process.stdout, process.stderr)):
             stream.close()
-
-
-def told(home: Home, kind: str) -> list[dict]:
-    """Every journalled event of a kind, in the order of time."""
-    bodies = [line.body for path in journals(home) for line in read(path) if line.body["kind"] == kind]
-    return sorted(bodies, key=lambda body: body["at"])
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def trained(home: Home, epochs: int, runs: int = 1) -> None:
-    """Wait until that many runs have that many epochs in the journals."""
-
-    def there() -> bool:
-        counts: dict[str, int] = {}
-        for body in told(home, "epoch"):
-            counts[body["run_id"]] = counts.get(body["run_id"], 0) + 1
-        return len(counts) >= runs and min(counts.values()) >= epochs
-
-    until(there)
 
 
 def statuses(home: Home) -> list[str]:

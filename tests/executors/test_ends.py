@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,8 +14,11 @@ from lossbench.executors.nodes import folder_for, name_of
 from lossbench.home import Home
 from tests.executors.test_contract import journalled
 from tests.leftovers import left
+from tests.watching import told, trained
 
 SMALL = ("sweep", "digits-cnn", "-s", "data.limit=64", "-n", "2", "--threads", "1", "--plain")
+PATIENCE_SECONDS = 200.0
+"""How long a cluster on a busy machine may take to come up and train a few epochs."""
 ENDLESS_ON_RAY = (*SMALL, "-s", "epochs=100000", "--engine", "ray")
 
 
@@ -66,8 +68,8 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing_running(options, comp
     process = start(home, *SMALL, *options, CUDA_VISIBLE_DEVICES="", RAY_ADDRESS="")
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (2, "")
-    (told,) = err.splitlines()
-    assert complaint in told
+    (line,) = err.splitlines()
+    assert complaint in line
     assert left(process.pid) == []
     assert journalled(home) == []
 
@@ -79,27 +81,13 @@ def test_an_engine_that_is_not_installed_is_named_with_its_extra(engine, module,
     process = start(home, *SMALL, "--engine", engine, PYTHONPATH=str(tmp_path))
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (2, "")
-    (told,) = err.splitlines()
-    assert f"pip install 'lossbench[{engine}]'" in told
+    (line,) = err.splitlines()
+    assert f"pip install 'lossbench[{engine}]'" in line
     assert left(process.pid) == []
 
 
-def until_each_has(home: Home, process: "subprocess.Popen[str]", *, runs: int, epochs: int, since: str = "") -> None:
-    """Wait until so many runs have trained so many epochs after some moment."""
-    while True:
-        seen = [body["run_id"] for body in of_kind(home, "epoch") if body["at"] > since]
-        if len(set(seen)) == runs and min(map(seen.count, seen)) >= epochs:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-
-
-def of_kind(home: Home, kind: str) -> list[dict]:
-    return sorted((body for body in journalled(home) if body["kind"] == kind), key=lambda body: body["at"])
-
-
 def epochs_told(home: Home) -> set[tuple[str, int]]:
-    return {(body["run_id"], body["epoch"]) for body in of_kind(home, "epoch")}
+    return {(body["run_id"], body["epoch"]) for body in told(home, "epoch")}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +96,7 @@ def epochs_told(home: Home) -> set[tuple[str, int]]:
 def test_a_sweep_on_ray_ends_in_good_order_by_a_signal(number, code, home, start):
     pytest.importorskip("ray")
     process = start(home, *ENDLESS_ON_RAY)
-    until_each_has(home, process, runs=2, epochs=3)
+    trained(home, 3, runs=2, seconds=PATIENCE_SECONDS, process=process)
     # Ctrl-C goes to the whole group, Ray's processes among them.
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -116,7 +104,7 @@ def test_a_sweep_on_ray_ends_in_good_order_by_a_signal(number, code, home, start
     assert "stopping after this batch" in err
     assert "Traceback" not in err
     assert left(process.pid) == []
-    assert [body["status"] for body in of_kind(home, "ended")] == ["interrupted", "interrupted"]
+    assert [body["status"] for body in told(home, "ended")] == ["interrupted", "interrupted"]
     assert len(out.split()) == 2
     for run_id in out.split():
         epochs = [epoch for each, epoch in epochs_told(home) if each == run_id]
@@ -129,7 +117,7 @@ def test_a_sweep_on_ray_ends_in_good_order_by_a_signal(number, code, home, start
 def test_a_sweep_on_ray_outlives_its_driver(home, start):
     pytest.importorskip("ray")
     process = start(home, *ENDLESS_ON_RAY)
-    until_each_has(home, process, runs=2, epochs=3)
+    trained(home, 3, runs=2, seconds=PATIENCE_SECONDS, process=process)
     process.kill()
     process.communicate()
     # The cluster goes with it; Ray's agents try for a minute to tell its head, which is gone as well.
@@ -138,19 +126,19 @@ def test_a_sweep_on_ray_outlives_its_driver(home, start):
 
     since = now()
     process = start(home, *ENDLESS_ON_RAY)
-    until_each_has(home, process, runs=2, epochs=3, since=since)
+    trained(home, 3, runs=2, since=since, seconds=PATIENCE_SECONDS, process=process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    told = epochs_told(home)
-    assert known <= told
+    seen = epochs_told(home)
+    assert known <= seen
     for run_id in out.split():
-        first, second = (body["from_epoch"] for body in of_kind(home, "started") if body["run_id"] == run_id)
-        epochs = sorted(epoch for each, epoch in told if each == run_id)
+        first, second = (body["from_epoch"] for body in told(home, "started") if body["run_id"] == run_id)
+        epochs = sorted(epoch for each, epoch in seen if each == run_id)
         assert epochs == list(range(1, len(epochs) + 1))
         assert first == 0
         # What this driver did not hear of, the next one has fetched.
-        before = [body for body in of_kind(home, "epoch") if body["run_id"] == run_id and body["at"] < since]
+        before = [body for body in told(home, "epoch") if body["run_id"] == run_id and body["at"] < since]
         assert len(before) - 1 <= second <= len(before)
     assert not folder_for(name_of(home)).exists()
 
@@ -166,11 +154,11 @@ def test_a_sweep_on_ray_outlives_its_driver(home, start):
 def test_a_run_on_two_devices_ends_by_signals_and_takes_its_helpers_along(numbers, code, reason, home, start):
     alone = ("run", "digits-cnn", "-s", "data.limit=64", "-s", "epochs=100000", "--device", "cpu", "--devices", "2")
     process = start(home, *alone)
-    until_each_has(home, process, runs=1, epochs=2)
+    trained(home, 2, runs=1, seconds=PATIENCE_SECONDS, process=process)
     # Held meanwhile, or it might be done with the first signal before the second comes.
     for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
         os.killpg(process.pid, number)
     process.communicate(timeout=60)
     assert process.returncode == code
-    assert [(body["status"], body["reason"]) for body in of_kind(home, "ended")] == [("interrupted", reason)]
+    assert [(body["status"], body["reason"]) for body in told(home, "ended")] == [("interrupted", reason)]
     assert left(process.pid) == []
