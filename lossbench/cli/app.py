@@ -168,7 +168,7 @@ def main() -> None:
     except typer.TyperException as error:
         _refuse(error.format_message())
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(ExitCode.INTERRUPTED)
     except ReaderGoneError:
         # Leave as quietly as other Unix programs do.

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.cli.facts import text
 from lossbench.cli.terminal import note
 
 
@@ -46,4 +47,13 @@ def diff(
         Column(key="left", title=details[0].row.run_id),
         Column(key="right", title=details[1].row.run_id),
     )
+    if format == "table":
+        rows = [(part, name, *_texts(one, other)) for part, name, one, other in rows]
     show(Table(name="diff", columns=columns, rows=tuple(rows)), format)
+
+
+def _texts(one: object, other: object) -> list[str | None]:
+    """Both values in few words, numbers in full where few digits would not tell them apart."""
+    short = [None if value is None else text(value) for value in (one, other)]
+    hidden = one != other and short[0] == short[1] and isinstance(one, float)
+    return [str(one), str(other)] if hidden else short

@@ -79,6 +79,7 @@ def ls(
     """
     from lossbench.render import Table
     from lossbench.store import Selection, queries
+    from lossbench.store.missing import strange
     from lossbench.store.selection import STATUSES
 
     for status in statuses or ():
@@ -95,9 +96,14 @@ def ls(
             removed=removed,
         )
         most = limit or (TABLE_ROWS if format == "table" else None)
-        shown, count = queries.listed(store, selection, by=sort, limit=most)
-    if not shown:
-        note("no such runs" if selection != Selection() else "no runs; `lossbench run PRESET` makes one")
+        # The younger a run's last word, the smaller its age.
+        field = {"age": "-last_at", "-age": "last_at"}.get(sort, sort)
+        shown, count = queries.listed(store, selection, by=field, limit=most)
+        hint = "" if shown else strange(store, selection)
+    if not shown and selection == Selection():
+        note("no runs; `lossbench run PRESET` makes one")
+    elif not shown:
+        note(f"no such runs: {hint}" if hint else "no such runs")
     if limit is None and len(shown) < count:
         note(f"the last {len(shown):,} of {count:,} runs; --limit N shows more, and every other --format all")
     if format == "ids":

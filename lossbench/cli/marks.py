@@ -3,15 +3,18 @@
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossbench.cli.app import HomeOption, WhereOption, app, reading
 from lossbench.cli.selecting import RunsArgument, pick
 from lossbench.cli.terminal import note
-from lossbench.errors import UsageError
+from lossbench.errors import LossbenchError, UsageError
 from lossbench.home import find_home
+
+if TYPE_CHECKING:
+    from lossbench.store import Store
 
 
 @app.command("set")
@@ -56,8 +59,9 @@ def set_marks(
     with reading(home) as store:
         ids = pick(store, runs, where)
         if name:
-            _check_name(name, ids)
+            _check_name(store, name, ids)
     mark(find_home(home), ids, marks)
+    note(f"{_count(ids)} marked")
 
 
 @app.command("rm")
@@ -110,7 +114,8 @@ def _confirm(ids: list[str], yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"--purge deletes {_count(ids)} for good; say --yes as well where nobody can be asked")
-    typer.confirm(f"Delete {_count(ids)} for good?", abort=True, err=True)
+    if not typer.confirm(f"Delete {_count(ids)} for good?", err=True):
+        raise LossbenchError("nothing is deleted")
 
 
 def _purge(home: Path | None, ids: list[str]) -> None:
@@ -120,11 +125,15 @@ def _purge(home: Path | None, ids: list[str]) -> None:
     note(f"{_count(ids)} deleted")
 
 
-def _check_name(name: str, ids: list[str]) -> None:
+def _check_name(store: "Store", name: str, ids: list[str]) -> None:
+    from lossbench.store import queries
+
     if len(ids) > 1:
         raise UsageError(f"--name {name!r} is for one run, not {len(ids)}; a tag can be shared")
     if not re.fullmatch(r"[A-Za-z0-9_][^\s:]{0,63}", name):
         raise UsageError(f"name {name!r}: at most 64 characters without blanks and colons, the first a letter or digit")
+    if (has := queries.named(store, name)) and [has] != ids:
+        raise UsageError(f"run {has} is called {name!r}; `lossbench set {has} --name ''` takes the name away from it")
 
 
 def _count(ids: list[str]) -> str:

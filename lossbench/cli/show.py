@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.cli.facts import text
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _departures(detail: "RunDetail") -> list[tuple[str, str]]:
         raise UsageError(f"run {detail.row.run_id}: its preset cannot be read here: {error}") from error
     then = dict(queries.flat(detail.spec["preset"]))
     return [
-        (name, f"{_text(then.get(name))} instead of {_text(today.get(name))}")
+        (name, f"{text(then.get(name))} instead of {text(today.get(name))}")
         for name in dict.fromkeys([*today, *then])
         if then.get(name) != today.get(name)
     ]
@@ -85,17 +86,5 @@ def _table(detail: "RunDetail", found: list[tuple[str, str, Any]], *, exact: boo
         + (", removed" if row.removed else "")
         + (f": {row.note}" if row.note else "")
     )
-    rows = tuple((part, name, value if exact else _text(value)) for part, name, value in found)
+    rows = tuple((part, name, value if exact else text(value)) for part, name, value in found)
     return Table(name="run", columns=columns, rows=rows, title=title)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        return f"{len(value)} x {len(value[0])} numbers; --format json shows them"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

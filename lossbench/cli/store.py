@@ -91,7 +91,7 @@ def vacuum(home: HomeOption = None) -> None:
     from lossbench.store import upkeep
 
     before, after = upkeep.vacuum(find_home(home))
-    note(f"{before} bytes before, {after} after")
+    note(f"{before / 2**20:,.1f} MiB before, {after / 2**20:,.1f} MiB after")
 
 
 @store_app.command("backup")

@@ -100,7 +100,7 @@ def _device(live: Live, at: datetime) -> str:
 
 _COLUMNS = (
     _Column("run", 4, False, lambda live, at: live.name),
-    _Column("preset", 2, False, lambda live, at: live.preset, name=True),
+    _Column("preset", 1, False, lambda live, at: live.preset, name=True),
     _Column("loss", 0, False, lambda live, at: live.loss),
     _Column("seed", 0, True, lambda live, at: str(live.seed)),
     _Column("status", 0, False, lambda live, at: live.status),
@@ -109,7 +109,7 @@ _COLUMNS = (
     _Column("now", 0, True, lambda live, at: _value(live, live.values[-1] if live.values else None)),
     _Column("best", 3, True, lambda live, at: _value(live, live.best)),
     _Column("trend", 5, False, lambda live, at: sparkline(live.values)),
-    _Column("left", 1, True, _left),
+    _Column("left", 2, True, _left),
     _Column("silent", 6, True, _silence),
     _Column("device", 8, False, _device),
 )

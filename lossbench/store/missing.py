@@ -7,14 +7,20 @@ from lossbench.store import queries
 from lossbench.store.selection import Selection
 from lossbench.store.store import Store
 
-__all__ = ["nothing"]
+__all__ = ["nothing", "strange"]
+
+
+def strange(store: Store, selection: Selection) -> str:
+    """Which preset or loss is meant that has no runs, with the nearest one that has; empty where none is."""
+    for column, meant in (("preset", selection.presets), ("loss", selection.losses)):
+        stored = queries.known(store, column) if meant else []
+        for each in meant:
+            if stored and not any(fnmatchcase(name, each) for name in stored):
+                return str(unknown(column, each, stored))
+    return ""
 
 
 def nothing(store: Store, selection: Selection) -> NothingFound:
-    """The error for a selection without runs, with the nearest preset or loss where one is meant that has none."""
-    for column, meant in (("preset", selection.presets), ("loss", selection.losses)):
-        stored = queries.known(store, column) if meant else []
-        strange = [each for each in meant if not any(fnmatchcase(name, each) for name in stored)]
-        if stored and strange:
-            return NothingFound(f"no runs: {unknown(column, strange[0], stored)}")
-    return NothingFound("no run matches; `lossbench ls` lists what is there")
+    """The error for a selection without runs."""
+    found = strange(store, selection)
+    return NothingFound(f"no runs: {found}" if found else "no run matches; `lossbench ls` lists what is there")

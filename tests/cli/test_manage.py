@@ -1,7 +1,11 @@
 """Managing runs from the command line: naming, choosing, removing, repeating and comparing them."""
 
+import contextlib
 import io
 import json
+import os
+import pty
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +44,8 @@ ALL = ["aone", "atwo", "bthree", "cfour"]
         (("--sort", "-started_at"), ALL[::-1]),
         (("--sort", "loss"), ["atwo", "aone", "bthree", "cfour"]),
         (("--sort", "reason", "-n", "1"), ["bthree"]),
+        (("--sort", "age"), ALL[::-1]),
+        (("--sort", "-age"), ALL),
         (("toy",), ["aone", "atwo", "cfour"]),
         (("--loss", "adaptive"), ["atwo"]),
         (("--status", "lost"), ["cfour"]),
@@ -68,6 +74,21 @@ def test_a_table_shows_the_last_runs_and_says_how_many_there_are(
     assert every.err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("tooy",), "unknown preset 'tooy'; did you mean 'toy'?"),
+        (("toy", "--loss", "adaptve"), "unknown loss 'adaptve'; did you mean 'adaptive'?"),
+    ],
+)
+def test_ls_names_the_nearest_of_what_has_no_runs(
+    filled: Home, lossbench: Lossbench, arguments: tuple[str, ...], hint: str
+) -> None:
+    listed = lossbench("ls", *arguments)
+    assert (listed.code, listed.err) == (0, f"note: no such runs: {hint}\n")
+    assert lossbench("ls", "toy", "--status", "failed").err == "note: no such runs\n"
+
+
 def test_ls_tells_status_progress_and_age(filled: Home, lossbench: Lossbench) -> None:
     rows = {row["run_id"]: row for row in json.loads(lossbench("ls", "--format", "json").out)["rows"]}
     assert {run_id: row["status"] for run_id, row in rows.items()} == {
@@ -94,6 +115,45 @@ def test_names_tags_and_notes_are_said_shown_selected_by_and_taken_back(
     assert ids("--tag", "paper") == []
     assert lossbench("set", "base", "--name", "").code == 0
     assert lossbench("show", "base").code == ExitCode.USAGE
+
+
+def test_a_name_is_that_of_one_run(filled: Home, lossbench: Lossbench) -> None:
+    assert lossbench("set", "aone", "--name", "base").err == "note: 1 run marked\n"
+    taken = lossbench("set", "atwo", "--name", "base")
+    assert (taken.code, "run aone is called 'base'" in taken.err) == (ExitCode.USAGE, True)
+    assert lossbench("set", "aone", "--name", "base").code == 0
+    assert lossbench("set", "aone", "--name", "").code == 0
+    assert lossbench("set", "atwo", "--name", "base").code == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said", "left"),
+    [
+        (b"n\n", 1, "lossbench: nothing is deleted", ALL),
+        (b"\x03", 130, "", ALL),
+        (b"y\n", 0, "note: 1 run deleted", ALL[1:]),
+    ],
+    ids=["no", "ctrl-c", "yes"],
+)
+def test_whoever_purges_in_a_terminal_is_asked(
+    filled: Home, ids: Callable[..., list[str]], typed: bytes, code: int, said: str, left: list[str]
+) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        arguments = ["-m", "lossbench", "rm", "aone", "--purge", "--home", str(filled.root)]
+        os.execv(sys.executable, [sys.executable, *arguments])
+    written = b""
+    while b"[y/N]" not in written:
+        written += os.read(terminal, 4096)
+    os.write(terminal, typed)
+    with contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 4096):
+            written += chunk
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+    assert b"Traceback" not in written
+    assert said in written.decode()
+    assert ids() == left
 
 
 def test_removed_runs_are_in_no_list_until_restored(
@@ -183,6 +243,14 @@ def test_what_cannot_be_done_is_one_line(
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_diff_shows_as_many_digits_as_it_takes(home: Home, lossbench: Lossbench) -> None:
+    for run_id, values in (("one", (1 / 3, 0.1)), ("other", (1 / 3 + 1e-12, 0.2))):
+        Teller(home).run(run_id, values=[dict(zip(("test/near", "test/far"), values, strict=True))])
+    shown = {line.split()[1]: line.split()[2:] for line in lossbench("diff", "one", "other").out.splitlines()}
+    assert shown["test/near"] == [str(1 / 3), str(1 / 3 + 1e-12)]
+    assert shown["test/far"] == ["0.1", "0.2"]
 
 
 def test_diff_shows_what_differs_and_no_more(filled: Home, lossbench: Lossbench) -> None:

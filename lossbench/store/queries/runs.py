@@ -26,6 +26,7 @@ __all__ = [
     "latest",
     "listed",
     "marks",
+    "named",
     "provenances",
     "resolve",
     "run",
@@ -246,6 +247,14 @@ def resolve(store: Store, selectors: Sequence[str], *, removed: bool = False) ->
     names = {name: run_id for run_id, name, *_ in reversed(found) if name}
     tags = {run_id: words for run_id, _, words, is_removed in found if is_removed == removed}
     return list(dict.fromkeys(run_id for text in selectors for run_id in _resolve(text, ids, names, tags)))
+
+
+def named(store: Store, name: str) -> str | None:
+    """The run that is called so, the latest where imports made it several."""
+    found = store.rows(
+        "SELECT run_id FROM run WHERE name = $name ORDER BY started_at DESC, run_id DESC", {"name": name}
+    )
+    return found[0][0] if found else None
 
 
 def run(store: Store, selector: str) -> RunDetail:
