@@ -51,7 +51,7 @@ def test_of_two_checkpoints_within_one_tick_of_the_clock_the_second_is_told_too(
 
 @pytest.fixture
 def seat(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seat:
-    monkeypatch.setattr(nodes, "driver_folder", lambda driver: tmp_path / driver)
+    monkeypatch.setattr(nodes, "folder_for", lambda driver: tmp_path / driver)
     settings = Settings(home=home, data_folder=tmp_path, device="cpu", threads=1)
     return Seat("driver", settings, None, processes.identity())
 
@@ -85,8 +85,8 @@ def test_what_was_written_before_the_disk_of_a_node_was_full_is_told(home: Home,
     # The new cell is trained first, and the other cannot even begin: there is no room for its first line.
     calm = Home(tmp_path / "calm")
     with files_of_at_most(_lines(calm, fresh)[-1].end + 1000):
-        news = list(seat.train(group, [saved], nodes.look()))
-    (node,) = (tmp_path / "driver").iterdir()
+        news = list(seat.train(group, [saved]))
+    (node,) = (each for each in (tmp_path / "driver").iterdir() if each.is_dir())
     (path,) = journals(Home(node))
     written = list(read(path))
     told = b"".join(each.lines for each in news if isinstance(each, Told))
