@@ -47,9 +47,8 @@ def diff(
         Column(key="left", title=details[0].row.run_id),
         Column(key="right", title=details[1].row.run_id),
     )
-    if format == "table":
-        rows = [(part, name, *_texts(one, other)) for part, name, one, other in rows]
-    show(Table(name="diff", columns=columns, rows=tuple(rows)), format)
+    brief = [(part, name, *_texts(one, other)) for part, name, one, other in rows]
+    show(Table(name="diff", columns=columns, rows=tuple(brief if format == "table" else rows)), format)
 
 
 def _texts(one: object, other: object) -> list[str | None]:
