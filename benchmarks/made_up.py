@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lossbench import processes
 from lossbench.events import EpochDone, EpochMetrics, PredictionsKept, RunEnded, RunStarted, new_run_id, now
 from lossbench.home import Home
 from lossbench.journal import Journal
@@ -52,7 +53,7 @@ def fill(
             spec = RunSpec(preset=preset, loss=parse_loss(losses[loss]), seed=seed, numbers_version=NUMBERS_VERSION)
             common = {"run_id": new_run_id(), "at": now()}
             start = {"key": spec.key, "recipe": spec.recipe, "spec": spec.resolved(), "from_epoch": 0}
-            provenance = {"lossbench": "0", "torch": "0", "device": "cpu"}
+            provenance = {**processes.identity(), "lossbench": "0", "torch": "0", "device": "cpu"}
             journal.append(RunStarted(**common, **start, provenance=provenance))
             curve = 0.7 - 0.5 * np.exp(-np.arange(epochs) / 20) + 0.003 * random.standard_normal(epochs) + 0.001 * loss
             drawn = random.random((epochs, len(noise))).tolist()
