@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import torch
 from numba import types
+from numba.core.caching import FunctionCache
+from numba.core.runtime import nrt
 
 from lossbench.cohort import _elementary, _kernels, _vectors
 
@@ -77,9 +79,26 @@ def compiled(function: Callable[..., None], signature: Any, place: Path | None) 
     return _jit(function, signature, cache=False)
 
 
+class _Kept(FunctionCache):
+    """numba's own keeping of machine code, which before it takes any from there learns all it could compile."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        # To run what is compiled needs the runtime alone. The rest takes half a second, and compiling learns it itself.
+        runtime: Any = nrt.rtsys
+        runtime.initialize(target_context)
+        cache: Any = self
+        return cache._load_overload(sig, target_context)
+
+
 def _jit(function: Callable[..., None], signature: Any, *, cache: bool) -> Callable[..., None]:
-    made: Callable[..., None] = numba.njit(signature, error_model="numpy", cache=cache)(function)
-    return made
+    made: Any = numba.njit(error_model="numpy")(function)
+    if cache:
+        keep: Any = _Kept
+        made._cache = keep(function)
+    made.compile(signature)
+    made.disable_compile()
+    compiled: Callable[..., None] = made
+    return compiled
 
 
 def folder() -> Path:
