@@ -6,13 +6,17 @@ import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
 from lossbench.cli.facts import text
+from lossbench.cli.selecting import named
 from lossbench.cli.terminal import note
+from lossbench.errors import UsageError
 
 
 @app.command("diff")
 def diff(
-    left: Annotated[str, typer.Argument(metavar="RUN", help="A run: an id or its beginning, a name, or @last-1.")],
-    right: Annotated[str, typer.Argument(metavar="RUN", help="The other run.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Two runs: ids or their beginnings, names, @last, @last-1, or - for stdin."),
+    ],
     everything: Annotated[bool, typer.Option("--all", help="Also what is the same.")] = False,
     home: HomeOption = None,
     format: FormatOption = "table",
@@ -25,12 +29,16 @@ def diff(
     Examples:
       lossbench diff @last-1 @last
       lossbench diff 7k2m baseline --all --format json
+      lossbench ls --tag odd --format ids | lossbench diff -
     """
     from lossbench.render import Column, Table
     from lossbench.store import queries
 
+    words = named(runs)
+    if len(words) != 2:
+        raise UsageError(f"diff takes two runs, not {len(words) or 'none'}")
     with reading(home) as store:
-        details = (queries.run(store, left), queries.run(store, right))
+        details = [queries.run(store, word) for word in words]
     rows = []
     for part in ("config", "metrics", "env"):
         one, other = (dict(queries.facts(detail, part)) for detail in details)

@@ -10,7 +10,7 @@ from lossbench.errors import NothingFound, UsageError
 if TYPE_CHECKING:
     from lossbench.store import Store
 
-__all__ = ["RunOption", "RunsArgument", "pick"]
+__all__ = ["RunOption", "RunsArgument", "named", "pick"]
 
 _FORMS = "an id or its beginning, a name, @last, @last-1, tag:WORD, or - for ids on stdin"
 
@@ -19,6 +19,11 @@ RunOption = Annotated[
     list[str] | None,
     typer.Option("--run", "-r", metavar="RUN", help=f"Only these runs: {_FORMS}; repeatable.", show_default=False),
 ]
+
+
+def named(selectors: list[str]) -> list[str]:
+    """Selectors with the words on stdin in the place of `-`."""
+    return [word for text in selectors for word in (sys.stdin.read().split() if text == "-" else (text,))]
 
 
 def pick(store: "Store", selectors: list[str] | None, where: str | None = None, *, removed: bool = False) -> list[str]:
@@ -30,7 +35,7 @@ def pick(store: "Store", selectors: list[str] | None, where: str | None = None, 
     """
     from lossbench.store import Selection, queries
 
-    texts = [word for text in selectors or () for word in (sys.stdin.read().split() if text == "-" else (text,))]
+    texts = named(selectors or [])
     if not texts and where is None:
         if selectors:
             raise NothingFound("stdin names no runs")

@@ -6,6 +6,7 @@ import typer
 
 from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
 from lossbench.cli.facts import text
+from lossbench.cli.selecting import named
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 @app.command("show")
 def show_run(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run id or the beginning of one, a name, @last, or a tag:WORD.")
+        str,
+        typer.Argument(metavar="RUN", help="An id or its beginning, a name, @last, tag:WORD, or - for an id on stdin."),
     ] = "@last",
     config: Annotated[bool, typer.Option("--config", help="Only what was asked: the resolved spec.")] = False,
     metrics: Annotated[bool, typer.Option("--metrics", help="Only the metrics of the last epoch.")] = False,
@@ -40,8 +42,11 @@ def show_run(
     """
     from lossbench.store import queries
 
+    words = named([run])
+    if len(words) != 1:
+        raise UsageError(f"show takes one run, and stdin names {len(words) or 'none'}")
     with reading(home) as store:
-        detail = queries.run(store, run)
+        detail = queries.run(store, words[0])
     picked = {"config": config, "metrics": metrics, "env": env, "log": log}
     parts = [part for part in queries.PARTS if picked[part]] or ([] if diff else list(queries.PARTS))
     found: list[tuple[str, str, Any]] = [

@@ -223,7 +223,7 @@ def trouble(path: Path, error: duckdb.Error) -> StoreError:
     if "version number" in text:
         return StoreError(f"{path} is in the format of a newer DuckDB than {duckdb.__version__}; update duckdb")
     if "not a valid DuckDB" in text:
-        return StoreError(f"{path} is not a DuckDB file; name another folder with --home or move it away")
+        return StoreError(f"{path} is not a DuckDB file; name another store, or move it away")
     if re.search(r"Permission denied|Cannot open file|Read-only file system|Is a directory", text):
         return StoreError(f"cannot open {path}: {first}")
     return StoreError(f"{path} is damaged ({first}); `lossbench store rebuild` makes it anew from the journals")

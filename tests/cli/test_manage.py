@@ -14,7 +14,7 @@ import pytest
 from lossbench.errors import ExitCode
 from lossbench.home import Home
 from lossbench.measures import SPEED
-from tests.cli.conftest import Lossbench
+from tests.cli.conftest import Ended, Lossbench
 from tests.store.conftest import Teller, a_spec
 
 
@@ -263,6 +263,25 @@ def test_diff_shows_what_differs_and_no_more(filled: Home, lossbench: Lossbench)
     assert "preset.name" in lossbench("diff", "aone", "atwo", "--all").out
     same = lossbench("diff", "aone", "aone")
     assert (same.code, "do not differ" in same.err) == (0, True)
+
+
+def test_show_and_diff_take_ids_from_stdin_as_other_commands_do(
+    filled: Home, lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def piped(words: str, *arguments: str) -> Ended:
+        monkeypatch.setattr("sys.stdin", io.StringIO(words))
+        return lossbench(*arguments)
+
+    assert piped("atwo\n", "show", "-", "--config").out == lossbench("show", "atwo", "--config").out
+    assert piped("aone atwo", "diff", "-").out == lossbench("diff", "aone", "atwo").out
+    for words, arguments, said in (
+        ("", ("show", "-"), "show takes one run, and stdin names none"),
+        ("aone atwo", ("show", "-"), "show takes one run, and stdin names 2"),
+        ("aone", ("diff", "-"), "diff takes two runs, not 1"),
+        ("", ("diff", "-"), "diff takes two runs, not none"),
+    ):
+        refused = piped(words, *arguments)
+        assert (refused.code, refused.err) == (2, f"lossbench: {said}\n")
 
 
 def test_show_tells_how_a_run_departs_from_its_preset(lossbench: Lossbench) -> None:
