@@ -23,9 +23,13 @@ def run(
         typer.Argument(metavar="PRESET", help="A preset's name, or the path of a TOML file.", show_default=False),
     ] = None,
     loss: Annotated[
-        str, typer.Option("--loss", "-l", metavar="LOSS", help="NAME or NAME:KNOB=VALUE,KNOB=VALUE.")
-    ] = "ce",
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Initial weights, order, augmentation.")] = 0,
+        str | None,
+        typer.Option("--loss", "-l", metavar="LOSS", help="NAME or NAME:KNOB=VALUE,KNOB=VALUE.", show_default="ce"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, metavar="N", help="Initial weights, order, augmentation.", show_default="0"),
+    ] = None,
     overrides: SetOption = None,
     *,
     again: Again,
@@ -50,15 +54,17 @@ def run(
 
     if again.resume and profile:
         raise UsageError("--profile measures a run from its start; name a preset instead of --resume")
-    if again.resume and numerics.overrides():
-        raise UsageError("--resume goes on with a run as it was asked for; leave --precision and --compile out")
-    if again.resume:
+    changed = [*(overrides or ()), *numerics.overrides()]
+    if preset is None:
+        if not again.resume:
+            raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
+        if changed or loss is not None or seed is not None:
+            raise UsageError("--resume goes on with a run as it was asked for; to ask for another, name its preset")
         planning = resuming(again.resume)
-    elif preset is None:
-        raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
     else:
-        recipe = presets.load(preset, [*(overrides or ()), *numerics.overrides()])
-        planning = cells_of(cells([recipe], [losses.resolve(loss)], [seed]), again)
+        recipe = presets.load(preset, changed)
+        asked = cells([recipe], [losses.resolve(loss or "ce")], [seed or 0])
+        planning = resuming(again.resume, asked=asked[0]) if again.resume else cells_of(asked, again)
         if profile:
             with profiled(recipe, how) as watch:
                 train(planning, how, Where(), watch=watch)

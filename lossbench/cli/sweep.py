@@ -90,9 +90,9 @@ def sweep(
 
     until.refuse_stray()
     line: Callable[[Planned], Sequence[str]]
-    if again.resume and numerics.overrides():
-        raise UsageError("--resume goes on with a run as it was asked for; leave --precision and --compile out")
     if again.resume:
+        if presets or losses or seeds or grid or overrides or numerics.overrides():
+            raise UsageError("--resume goes on with runs as they were asked for; leave out what else they should be")
         line = resumed
         planning = resuming(again.resume)
     elif not presets:

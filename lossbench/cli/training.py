@@ -68,15 +68,22 @@ def cells_of(wanted: "Sequence[RunSpec]", again: Again) -> "Callable[[Store], Se
 
 
 def resuming(
-    selectors: list[str], *, where: str | None = None, anew: bool = False
+    selectors: list[str], *, where: str | None = None, anew: bool = False, asked: "RunSpec | None" = None
 ) -> "Callable[[Store], Sequence[Planned]]":
-    """A plan to go on with stored runs, or to train what they were asked once more."""
+    """A plan to go on with stored runs, or to train what they were asked once more.
+
+    It refuses runs that were not `asked` for in the same words, where there are any.
+    """
     from lossbench.cli.selecting import pick
+    from lossbench.spec import differing_fields
     from lossbench.store import queries
     from lossbench.sweep import plan_again
 
     def planning(store: "Store") -> "Sequence[Planned]":
         runs = [queries.run(store, run_id) for run_id in pick(store, selectors, where)]
+        for run in runs:
+            if asked and (fields := differing_fields(run.spec, asked.resolved())):
+                raise UsageError(f"run {run.row.run_id} was started with another {', '.join(fields)}")
         foreign = sum(run.spec["loss"]["code"] is not None for run in runs)
         if foreign:
             note(f"{foreign} of these runs train with the loss function that is stored with them")

@@ -323,6 +323,25 @@ def test_a_rerun_is_a_new_run_of_the_same_cell_and_resume_names_the_old_one(
     assert (kept.code, kept.out.strip()) == (0, first)
 
 
+def test_resume_refuses_whatever_else_is_asked_for_and_names_the_fields(lossbench: Lossbench) -> None:
+    asked = ("run", "iris-linear", "-s", "epochs=2", "-s", "optimizer.lr=0.1", "--loss", "focal:gamma=3", "--seed", "5")
+    run_id = lossbench(*asked).out.strip()
+    same = lossbench(*asked, "--resume", run_id)
+    assert (same.code, same.out.strip()) == (0, run_id)
+    other = lossbench("run", "iris-linear", "-s", "epochs=3", "--loss", "focal", "--resume", run_id)
+    assert other.code == ExitCode.USAGE
+    assert other.err == (
+        f"lossbench: run {run_id} was started with another loss.knobs, loss.text, preset.epochs, "
+        "preset.optimizer.lr, seed\n"
+    )
+    for words in (("-s", "epochs=2"), ("--loss", "ce"), ("--seed", "0"), ("--precision", "fp32")):
+        refused = lossbench("run", *words, "--resume", run_id)
+        assert (refused.code, "name its preset" in refused.err) == (ExitCode.USAGE, True)
+    for words in (("iris-linear",), ("--seeds", "2"), ("-g", "epochs=1,2"), ("--compile", "off")):
+        refused = lossbench("sweep", *words, "--resume", run_id)
+        assert (refused.code, "leave out what else" in refused.err) == (ExitCode.USAGE, True)
+
+
 def test_retry_takes_up_what_failed_and_resume_too(lossbench: Lossbench, home: Home) -> None:
     from lossbench import losses, presets
     from lossbench.sweep import cells

@@ -17,7 +17,7 @@ from tests.cli.conftest import Lossbench
         ("run digits-mlp --seed -4", "invalid value for '--seed': Input should be greater than or equal to 0"),
         ("cmpare", "no such command 'cmpare'. Did you mean 'compare'?"),
         ("store chek", "no such command 'chek'. Did you mean 'check'?"),
-        ("diff one", "missing argument 'RUN'"),
+        ("diff", "missing argument 'RUN'"),
         ("ls --format yaml", "'yaml' is not one of 'table'"),
     ],
 )
