@@ -58,9 +58,12 @@ def _per_loss(
     losses, groups, titles = loss_order(rows, request.baseline), grouped(rows), recipe_titles(store, rows)
     panels: list[Panel] = []
     rules: list[str] = []
+    remarks: list[str] = []
     for quantity in quantities(store, request, rows):
         values, at = finals(store, request, quantity, rows)
         rules += [at] if at not in rules else []
+        if missing := sum(row.run_id not in values for row in rows):
+            remarks.append(f"{missing} without a finite {quantity.split}/{quantity.measure.name} at the end")
         for recipe, title in titles.items():
             mine = [g for g in groups if g.recipe == recipe and any(row.run_id in values for row in g.runs)]
             mine.sort(key=lambda group: losses.index(group.loss))
@@ -77,7 +80,7 @@ def _per_loss(
         title=f"{what} ({', '.join(rules)}) per loss on {preset_names(rows)}",
         panels=tuple(panels),
         series=("",) * len(losses),
-        caption=explained,
+        caption="; ".join([explained, *remarks]),
     )
 
 

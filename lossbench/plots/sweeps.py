@@ -38,7 +38,7 @@ def draw_sweep(store: Store, request: Request) -> Figure:
     counts = sorted({len(found) for places in cells.values() for found in places.values()})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     others = [field for field in differing if field not in fields]
-    n += f" runs, which differ in seed, {listed(others)}" if others else " seeds"
+    n += f" runs, which differ in seed, {listed(others)}" if others else " seed" if counts == [1] else " seeds"
     title = f"{quantity.title} ({at}) over {' and '.join(fields)} on {preset_names(rows)}"
     if len(fields) == 2:
         panels = tuple(_grid(loss, cells[loss], fields, quantity) for loss in losses)

@@ -201,4 +201,4 @@ def _caption(request: Request, counts: set[int], of: str) -> str:
     n = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     band = f"; {BAND_NAMES[request.band]}" if max(counts) > 1 else ""
     smooth = f"; mean of the last {request.smooth} epochs" if request.smooth > 1 else ""
-    return f"n = {n} {of}{band}{smooth}"
+    return f"n = {n} {of if max(counts) > 1 else of.replace('seeds', 'seed')}{band}{smooth}"

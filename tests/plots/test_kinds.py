@@ -127,6 +127,13 @@ def test_runs_without_the_metric_are_counted(bench: Store) -> None:
     assert "10 without test/brier" in figure.caption
 
 
+@pytest.mark.parametrize("kind", ["box", "strip"])
+def test_runs_without_a_final_value_are_counted_beneath(bench: Store, kind: str) -> None:
+    assert "without" not in plots.figure(kind, bench, ONE).caption
+    figure = plots.figure(kind, bench, replace(ONE, metrics=("brier",)))
+    assert "10 without a finite test/brier at the end" in figure.caption
+
+
 def test_differences_pair_by_seed(bench: Store) -> None:
     figure = plots.figure("diff", bench, ONE)
     (line,) = lines(figure, "adaptive")
