@@ -82,7 +82,7 @@ _ALL = (
     ),
     Measure(
         "objective",
-        "training objective",
+        "objective",
         "score",
         "neither",
         "mean of the training loss in its own units, never compared across losses",

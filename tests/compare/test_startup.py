@@ -8,7 +8,8 @@ import pytest
     "modules",
     [
         "lossbench.cli.compare, lossbench.compare.claims, lossbench.render.comparison",
-        "lossbench.cli.plot, lossbench.plots.training, lossbench.plots.effects, lossbench.charts.terminal",
+        "lossbench.cli.plot, lossbench.plots.training, lossbench.plots.forest, lossbench.plots.ranking, "
+        "lossbench.plots.gradient, lossbench.charts.terminal",
     ],
 )
 def test_comparing_and_plotting_import_neither_scipy_nor_torch(modules):
