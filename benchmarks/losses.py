@@ -260,8 +260,8 @@ def line_of(record: Record) -> str:
     pairs = list(zip(record["own"], record["base"], strict=True))
     parts = (
         f"{record['loss']:20}{len(pairs):>3}",
-        f"{spread(record['base'], 0):>28}{spread(record['own'], 0):>30}",
-        f"{spread([own / base for own, base in pairs], 2):>26}{spread([own - base for own, base in pairs], 0):>32}",
+        f"{spread(record['base'], 0):>31}{spread(record['own'], 0):>30}",
+        f"{spread([own / base for own, base in pairs], 2):>26}{spread([own - base for own, base in pairs], 0):>36}",
         f"{record['peak']:>7.2f}" if "peak" in record else f"{'-':>7}",
     )
     return "".join(parts)
@@ -269,7 +269,7 @@ def line_of(record: Record) -> str:
 
 def heading(record: Record) -> str:
     heads = ("loss", "n", "F.cross_entropy us", "loss us", "ratio", "us above", "peak")
-    columns = "{:20}{:>3}{:>28}{:>30}{:>26}{:>32}{:>7}".format(*heads)
+    columns = "{:20}{:>3}{:>31}{:>30}{:>26}{:>36}{:>7}".format(*heads)
     turns = f"; n rounds of {record['turns']} turns, median (range)" if "turns" in record else ""
     return f"\n{record['shape']}, {record['how']}, {record['device']}{turns}\n{record['machine']}\n{columns}"
 

@@ -46,19 +46,24 @@ def export(
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="STORE", help="Another .lossbench folder, or a store file.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="STORE", help="Other .lossbench folders, or store files, one after the other.")
+    ],
     home: HomeOption = None,
 ) -> None:
-    """Add the runs of another store to this one. What is here already is not added again.
+    """Add the runs of other stores to this one. What is here already is not added again.
 
     \b
     Examples:
       lossbench import /mnt/box2/project/.lossbench
       lossbench import runs-of-may.duckdb
+      lossbench import /mnt/node*/project/.lossbench
     """
     from lossbench.store.merge import import_store
 
-    merged = import_store(find_home(home), source)
-    for text in merged.notes:
-        note(text)
-    note(f"{merged.added} events added, {merged.known} were here already")
+    for source in sources:
+        merged = import_store(find_home(home), source)
+        for text in merged.notes:
+            note(text)
+        whose = f"{source}: " if len(sources) > 1 else ""
+        note(f"{whose}{merged.added} events added, {merged.known} were here already")

@@ -57,6 +57,9 @@ def test_backup_vacuum_and_import_bring_the_same_runs_back(filled: Home, lossben
     assert "0 events added" in again.err
     question = ("sql", "SELECT * FROM run ORDER BY run_id", "--format", "jsonl")
     assert lossbench(*question).out == lossbench(*question, "--home", elsewhere).out
+    twice = lossbench("import", target, filled.root, "--home", tmp_path / "third").err.splitlines()
+    assert [line.rpartition(": ")[0] for line in twice] == [f"note: {target}", f"note: {filled.root}"]
+    assert ["0 events added" in line for line in twice] == [False, True]
     missing = lossbench("import", tmp_path / "nothing")
     assert missing.code == ExitCode.DAMAGED
     assert missing.err.count("\n") == 1
