@@ -47,7 +47,8 @@ def export(
 @app.command("import")
 def import_(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="STORE", help="Other .lossbench folders, or store files, one after the other.")
+        list[Path],
+        typer.Argument(metavar="STORE", help="Other .lossbench folders, or store files, one after the other."),
     ],
     home: HomeOption = None,
 ) -> None:
