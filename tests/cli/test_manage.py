@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -145,10 +146,14 @@ def test_whoever_purges_in_a_terminal_is_asked(
     written = b""
     while b"[y/N]" not in written:
         written += os.read(terminal, 4096)
-    os.write(terminal, typed)
-    with contextlib.suppress(OSError):
-        while chunk := os.read(terminal, 4096):
-            written += chunk
+    with contextlib.suppress(OSError, EOFError):
+        while True:
+            # A key pressed in the moment between the question and the reading of its answer may be lost.
+            os.write(terminal, typed)
+            while select.select([terminal], [], [], 2.0)[0]:
+                if not (chunk := os.read(terminal, 4096)):
+                    raise EOFError
+                written += chunk
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
     assert b"Traceback" not in written
