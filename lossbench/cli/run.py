@@ -59,7 +59,10 @@ def run(
         if not again.resume:
             raise UsageError("name a preset (see `lossbench presets`), or a run to go on with: --resume RUN")
         if changed or loss is not None or seed is not None:
-            raise UsageError("--resume goes on with a run as it was asked for; to ask for another, name its preset")
+            raise UsageError(
+                "--resume goes on with a run as it was asked for; leave out --loss, --seed, -s, --precision and "
+                "--compile, or name its preset to see them compared"
+            )
         planning = resuming(again.resume)
     else:
         recipe = presets.load(preset, changed)
