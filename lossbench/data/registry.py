@@ -1,11 +1,9 @@
 """The data sets by name; a module of this package adds its own by calling `register`."""
 
-import importlib
-import pkgutil
 from functools import cache
 
-import lossbench.data
 from lossbench.data.types import Source
+from lossbench.discovery import import_all
 from lossbench.errors import unknown
 
 __all__ = ["catalogue", "get", "register"]
@@ -39,6 +37,5 @@ def get(name: str) -> Source:
 
 @cache
 def _discovered() -> dict[str, Source]:
-    for module in pkgutil.iter_modules(lossbench.data.__path__):
-        importlib.import_module(f"{lossbench.data.__name__}.{module.name}")
+    import_all("lossbench.data")
     return _SOURCES

@@ -1,8 +1,6 @@
 """What a formula is, and how a file of this package adds one."""
 
 import functools
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossbench.discovery import import_all
 from lossbench.knobs import FromData, Source, as_declared, nothing_wrong, settled, sources_of
 from lossbench.knobs import canonical as canonical_of
 from lossbench.spec import LossRef, parse_loss
@@ -62,10 +61,7 @@ def formula(name: str, **about: Any) -> Callable[[Function], Function]:
 
 @functools.cache
 def _discovered() -> dict[str, Formula]:
-    package = importlib.import_module("lossbench.formulas")
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"lossbench.formulas.{module.name}")
+    import_all("lossbench.formulas")
     return _REGISTRY
 
 

@@ -5,9 +5,7 @@ registers itself. Listings are sorted, so nothing depends on the order of files.
 """
 
 import functools
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from lossbench import formulas
+from lossbench.discovery import import_all
 from lossbench.errors import UsageError, unknown
 from lossbench.knobs import Source, as_declared, nothing_wrong
 from lossbench.losses import _margin
@@ -165,8 +164,5 @@ def catalogue() -> tuple[Loss, ...]:
 
 @functools.cache
 def _discovered() -> dict[str, Loss]:
-    package = importlib.import_module("lossbench.losses")
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"lossbench.losses.{module.name}")
+    import_all("lossbench.losses")
     return _REGISTRY

@@ -1,8 +1,6 @@
 """The architectures by name; a module of this package adds its own by decorating a factory."""
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
@@ -11,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-import lossbench.models
+from lossbench.discovery import import_all
 from lossbench.errors import UsageError, unknown
 from lossbench.randomness import seed_for
 from lossbench.spec import ModelSpec
@@ -107,6 +105,5 @@ def _options(entry: Model, spec: ModelSpec) -> dict[str, Any]:
 
 @cache
 def _discovered() -> dict[str, Model]:
-    for module in pkgutil.iter_modules(lossbench.models.__path__):
-        importlib.import_module(f"{lossbench.models.__name__}.{module.name}")
+    import_all("lossbench.models")
     return _MODELS

@@ -97,7 +97,7 @@ def draw_differences(store: Store, request: Request) -> Figure:
         title=f"gain over {request.baseline} by epoch, above 0 is better, on {preset_names(rows)}",
         panels=tuple(panels),
         series=("", *losses[1:]),
-        caption=_caption(request, pairs, "seeds paired with the baseline"),
+        caption=_caption(request, pairs, " paired with the baseline"),
     )
 
 
@@ -143,7 +143,7 @@ def _over_epochs(
         title=f"{what} by epoch on {preset_names(rows)}",
         panels=tuple(panels),
         series=tuple(loss if loss in drawn else "" for loss in losses),
-        caption="; ".join([_caption(request, counts, "seeds"), *_remarks(groups, numbers, changes)]),
+        caption="; ".join([_caption(request, counts), *_remarks(groups, numbers, changes)]),
     )
 
 
@@ -195,10 +195,10 @@ def _epochs(request: Request) -> Axis:
     return Axis(title="epoch", whole=True, log=request.log_x)
 
 
-def _caption(request: Request, counts: set[int], of: str) -> str:
+def _caption(request: Request, counts: set[int], how: str = "") -> str:
     if not counts:
         return ""
     n = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
     band = f"; {BAND_NAMES[request.band]}" if max(counts) > 1 else ""
     smooth = f"; mean of the last {request.smooth} epochs" if request.smooth > 1 else ""
-    return f"n = {n} {of if max(counts) > 1 else of.replace('seeds', 'seed')}{band}{smooth}"
+    return f"n = {n} seed{'s' if max(counts) > 1 else ''}{how}{band}{smooth}"

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from lossbench import journal, processes
+from lossbench import journal
 from lossbench.home import Home
 from lossbench.store import ingest
+from lossbench.store.writers import WRITER, alive
 
 __all__ = ["find"]
 
 QUIET_SECONDS = 60.0
 """A journal is final at the earliest so long after its last line."""
 
-_WRITERS = """
-SELECT attempt, provenance->>'$.host', provenance->>'$.boot_id',
-    TRY_CAST(provenance->>'$.pid' AS BIGINT), TRY_CAST(provenance->>'$.pid_started' AS BIGINT)
+_WRITERS = f"""
+SELECT attempt, {WRITER}
 FROM started SEMI JOIN (SELECT attempt FROM ingested GROUP BY attempt HAVING min(size) > $final) USING (attempt)
 """
 
@@ -27,13 +27,8 @@ def find(connection: DuckDBPyConnection, home: Home) -> None:
     The processes that began runs in it must have died on this host, and nobody may hold the lock of a writer. The copy
     of another machine's journal is never final: more of it may arrive at any time.
     """
-    names = ("host", "boot_id", "pid", "pid_started")
     writers = connection.execute(_WRITERS, {"final": ingest.FINAL}).fetchall()
-    living = {
-        attempt
-        for attempt, *identity in writers
-        if processes.alive(dict(zip(names, identity, strict=True))) is not False
-    }
+    living = {attempt for attempt, *writer in writers if alive(writer) is not False}
     found = {
         attempt: ingest.Receipt(receipt.bytes, receipt.seq, ingest.FINAL)
         for attempt, receipt in ingest.receipts(connection, final=False).items()

@@ -3,10 +3,11 @@
 import contextlib
 from typing import TYPE_CHECKING
 
-from lossbench import processes, retention
+from lossbench import retention
 from lossbench.errors import StoreError
 from lossbench.home import Home
 from lossbench.journal import writing
+from lossbench.store.writers import WRITER, alive
 
 if TYPE_CHECKING:
     from lossbench.store.store import Store
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["clear_up"]
 
 # The policy is that of the process that ended the run; one that diverged is never gone on with.
-_OVER = """
-SELECT run_id, provenance->>'$.host', provenance->>'$.boot_id',
-    TRY_CAST(provenance->>'$.pid' AS BIGINT), TRY_CAST(provenance->>'$.pid_started' AS BIGINT)
+_OVER = f"""
+SELECT run_id, {WRITER}
 FROM ended JOIN started USING (run_id, attempt)
 WHERE list_contains($linked, run_id)
     AND (status = 'diverged' OR (status = 'done' AND provenance->>'$.keep_checkpoints' = 'none'))
@@ -30,8 +30,7 @@ def clear_up(store: "Store", home: Home) -> None:
     """
     linked = retention.linked(home)
     over = store.rows(_OVER, {"linked": linked}) if linked else []
-    names = ("host", "boot_id", "pid", "pid_started")
-    left = [run for run, *identity in over if processes.alive(dict(zip(names, identity, strict=True))) is False]
+    left = [run for run, *writer in over if alive(writer) is False]
     with contextlib.suppress(StoreError, OSError):
         retention.discard(home, left)
         # Who writes into a folder that machines share cannot be told from here.

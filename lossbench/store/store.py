@@ -13,10 +13,10 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from lossbench import processes
 from lossbench.errors import StoreBusy, StoreError, UsageError
 from lossbench.home import Home
 from lossbench.store import file, final, healing, ingest, merge, rebuild
+from lossbench.store.writers import WRITER, alive
 
 __all__ = ["Rows", "Store", "try_ingest"]
 
@@ -26,9 +26,8 @@ _TABLES = ("entry", "started", "ended", "spell", "metric", "prediction", "mark")
 
 _WITHOUT_AN_END = "SELECT 1 FROM started ANTI JOIN ended USING (run_id, attempt) LIMIT 1"
 
-_RUNNING = """
-SELECT run_id, provenance->>'$.host', provenance->>'$.boot_id',
-    TRY_CAST(provenance->>'$.pid' AS BIGINT), TRY_CAST(provenance->>'$.pid_started' AS BIGINT)
+_RUNNING = f"""
+SELECT run_id, {WRITER}
 FROM run WHERE status = 'running'
 """
 
@@ -113,10 +112,9 @@ class Store:
             raise UsageError(f"SQL: {first_line(error)}") from error
 
     def _tell_the_dead(self) -> None:
-        names = ("host", "boot_id", "pid", "pid_started")
         # The view is made of all runs; most stores have none that could be running.
         running = self.rows(_RUNNING) if self.rows(_WITHOUT_AN_END) else []
-        lost = [run for run, *identity in running if processes.alive(dict(zip(names, identity, strict=True))) is False]
+        lost = [run for run, *writer in running if alive(writer) is False]
         ((database,),) = self.rows("SELECT current_database()")
         self.rows("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
         self.rows(_LOST.format(database=database))
