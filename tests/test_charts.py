@@ -72,6 +72,16 @@ FIGURES = {
         ),
         series=("", ""),
     ),
+    "headings": Figure(
+        title="gains by loss",
+        panels=one_panel(
+            Rule(axis="x", at=0.0),
+            Points(series=0, x=array([0.5, -1.0]), y=array([1, 3])),
+            x=Axis(title="gain in the area under the risk-coverage curve", unit="points"),
+            y=Axis(title="", names=("ce", "digits-mlp (n = 5)", LONG, "digits-mlp (n = 5)"), headings=(0, 2)),
+        ),
+        series=("",),
+    ),
     "bars": Figure(
         title="bars",
         panels=one_panel(Bars(series=0, edges=np.linspace(0, 1, 5), heights=array([0, 1, 3, 9]))),
@@ -108,7 +118,8 @@ def test_every_figure_fits_every_screen(name: str, width: int, height: int) -> N
     lines = plain(charts.text(figure, width=width, height=height, color=False))
     assert max(map(len, lines)) <= width
     joined = re.sub(r"\s+", "", "".join(lines))
-    for text in (figure.title, figure.caption, *figure.series):
+    labels = [axis.label for panel in figure.panels[:1] for axis in (panel.x, panel.y) if len(figure.panels) == 1]
+    for text in (figure.title, figure.caption, *figure.series, *labels):
         assert re.sub(r"\s+", "", text) in joined
 
 
