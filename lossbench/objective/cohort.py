@@ -19,7 +19,7 @@ from lossbench.objective._kinds import (
     mixed,
     settled_value,
 )
-from lossbench.objective.scores import Scores, Softmax
+from lossbench.objective.scores import Scores
 from lossbench.schedules import Clock
 from lossbench.spec import LossRef
 
@@ -66,38 +66,14 @@ class CohortObjective(nn.Module):
                 self.register_buffer(self._from_data[source.read], source.read(target, classes), persistent=False)
         self._latest: tuple[Any, list[Group]] | None = None
 
-    def losses(self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0) -> Tensor:
-        """The loss of every run on every row, without gradients.
-
-        Args:
-            logits: unnormalised scores [R, B, C].
-            target: class indices, shared [B] or one row per run [R, B].
-        Returns:
-            Losses [R, B].
-        """
-        return self._evaluate(logits, target, clock, step, gradients=False)[0]
-
-    def losses_and_gradient(
-        self, logits: Tensor, target: Tensor, clock: Clock, *, step: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """The losses, and the gradient of every run's batch mean in its logits; learned knobs' gradients add to `raw`.
-
-        Args:
-            logits: unnormalised scores [R, B, C].
-            target: class indices, shared [B] or one row per run [R, B].
-        Returns:
-            Losses [R, B], and d(mean over B)/d logits [R, B, C], already divided by B.
-        """
-        return self._evaluate(logits, target, clock, step, gradients=True)
-
-    def bound(self, scores: Scores, clock: Clock, *, gradients: bool = True) -> Differentiate:
+    def bound(self, scores: Scores, clock: Clock) -> Differentiate:
         """What makes losses and factors from the scores, in that epoch; to be called where autograd is off.
 
         A loss that does not depend on p_y alone puts its gradient into `scores.residual`; learned knobs' gradients, of
         every run's batch mean, add to `raw`.
         """
         parts = [
-            (self._curved if group.curve else self._general)(group, scores, gradients)
+            (self._curved if group.curve else self._general)(group, scores)
             for group in self._groups(clock, scores.losses.dtype)
         ]
 
@@ -132,19 +108,6 @@ class CohortObjective(nn.Module):
                     row[column] = source.lr
         return rates
 
-    @torch.no_grad()
-    def _evaluate(
-        self, logits: Tensor, target: Tensor, clock: Clock, step: int, *, gradients: bool
-    ) -> tuple[Tensor, Tensor]:
-        logits = logits.detach()
-        if logits.dtype in (torch.bfloat16, torch.float16):
-            logits = logits.float()
-        softmax = Softmax(*logits.shape, dtype=logits.dtype, device=logits.device)
-        softmax.logits.copy_(logits.permute(2, 0, 1))
-        scores = softmax.fill(softmax.labels(target.expand(logits.shape[:2])))
-        self.bound(scores, clock, gradients=gradients)(step)
-        return scores.losses, scores.residual * (scores.factors * (1 / logits.shape[1])).unsqueeze(-1)
-
     def _groups(self, clock: Clock, dtype: torch.dtype) -> list[Group]:
         """The runs by kind of loss, with the knobs of this epoch; kept until another epoch asks."""
         address = (clock, dtype, self.raw.device)
@@ -152,32 +115,31 @@ class CohortObjective(nn.Module):
             self._latest = (address, [self._group(runs, clock, dtype) for runs in kinds(self._bound, clock)])
         return self._latest[1]
 
-    def _curved(self, group: Group, scores: Scores, gradients: bool) -> Differentiate:
+    def _curved(self, group: Group, scores: Scores) -> Differentiate:
         """Loss and factor of one group whose loss depends on p_y alone."""
         curve = group.curve
         assert curve is not None
         true = _true_reader(scores.true, group.runs)
         set_losses, set_factors = _writer(scores.losses, group.runs), _writer(scores.factors, group.runs)
-        learning = bool(group.learned) and gradients
         # Written out once per row: short rows make slow broadcasts.
         shape = (len(group.members), scores.losses.shape[1])
         numbers = {knob: value.expand(shape).contiguous() for knob, value in group.numbers.items()}
         settled = {**group.shared, **numbers}
 
         def differentiate(step: int) -> None:
-            if learning:
+            if group.learned:
                 with torch.enable_grad():
                     value, factor = curve(true(), **settled, **self._learned_columns(group))
                     torch.autograd.backward(value.sum() / shape[1])
                 value, factor = value.detach(), factor.detach() if isinstance(factor, Tensor) else factor
             else:
-                value, factor = curve(true(), **settled, **self._learned_columns(group))
+                value, factor = curve(true(), **settled)
             set_losses(value)
             set_factors(factor)
 
         return differentiate
 
-    def _general(self, group: Group, scores: Scores, gradients: bool) -> Differentiate:
+    def _general(self, group: Group, scores: Scores) -> Differentiate:
         """The runs of one other kind of loss, their rows laid end to end, differentiated by autograd."""
         logits, target = _reader(scores.logits, group.runs), _reader(scores.target, group.runs)
         set_losses, set_residual = _writer(scores.losses, group.runs), _writer(scores.residual, group.runs)
@@ -189,14 +151,13 @@ class CohortObjective(nn.Module):
             return value.expand(shape).flatten() if group.entry.broadcasts else value[0, 0]
 
         def differentiate(step: int) -> None:
-            part = logits().clone(memory_format=torch.contiguous_format).requires_grad_(gradients)
-            with torch.set_grad_enabled(gradients):
+            part = logits().clone(memory_format=torch.contiguous_format).requires_grad_()
+            with torch.enable_grad():
                 numbers = {**group.numbers, **self._learned_columns(group)}
                 knobs = {**group.shared, **{knob: knob_of(value) for knob, value in numbers.items()}}
                 function = losses.per_sample(group.entry, group.entry.steps[step], knobs)
                 value = function(part.flatten(0, 1), target().flatten())
-                if gradients:
-                    torch.autograd.backward(value.sum() / shape[1])
+                torch.autograd.backward(value.sum() / shape[1])
             set_losses(value.detach().view(shape))
             if part.grad is not None:
                 set_residual(part.grad)

@@ -18,7 +18,7 @@ WHOLE = 64
 class Scores:
     """Memory for one batch of R runs, B rows each: views that stay while the numbers in them change.
 
-    A network fills in the first four, `CohortObjective.differentiate` the other two.
+    A network fills in the first four, what `CohortObjective.bound` gives the other two.
     """
 
     logits: Tensor

@@ -42,7 +42,6 @@ class Objective(nn.Module):
     def __init__(self, ref: LossRef, *, target: Tensor, classes: int) -> None:
         """`target` are the training targets [D], from which class counts come."""
         super().__init__()
-        self._ref = ref
         self._loss, self._sources = losses.sources(ref)
         self._learned = learned_of(self._sources)
         self._total = losses.softmax_total(self._learned)
@@ -52,10 +51,6 @@ class Objective(nn.Module):
         for knob, source in self._sources.items():
             if isinstance(source, FromData):
                 self.register_buffer(knob, source.read(target, classes), persistent=False)
-
-    def check(self, epochs: int, classes: int) -> None:
-        """Refuse what `check` refuses."""
-        check(self._ref, epochs=epochs, classes=classes)
 
     def steps(self, clock: Clock) -> tuple[Step, ...]:
         """The loss functions of this epoch, one per forward pass, in float32 or wider whatever the autocast."""

@@ -44,15 +44,3 @@ class Estimate:
         if not self.se > 0:
             return math.nan
         return t_cdf(-(margin - abs(self.value)) / self.se, self.df)
-
-    def masses(self, margin: float) -> tuple[float, float, float]:
-        """Posterior probability that the true value is below -margin, inside, above it.
-
-        With a flat prior the posterior of the mean is t_df(value, se): the correlated t test of Benavoli et al. 2017
-        at correlation 0, which fits runs that share no training rows by chance.
-        """
-        if not self.se > 0:
-            return (math.nan,) * 3
-        below = t_cdf((-margin - self.value) / self.se, self.df)
-        above = t_cdf((self.value - margin) / self.se, self.df)
-        return below, 1 - below - above, above

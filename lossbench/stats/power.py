@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from lossbench.stats.distributions import noncentral_t_within, normal_quantile, t_quantile
 
-__all__ = ["MOST_SEEDS", "detectable", "power", "runs_for_superiority", "seeds_needed"]
+__all__ = ["MOST_SEEDS", "detectable", "power", "seeds_needed"]
 
 MOST_SEEDS = 1_000_000
 """Numbers of seeds beyond this one are not told apart."""
@@ -72,12 +72,3 @@ def seeds_needed(sd: float, delta: float, alpha: float = 0.05, target: float = 0
     while not enough(n):
         n += 1
     return n
-
-
-def runs_for_superiority(share: float, alpha: float = 0.05, target: float = 0.95) -> int:
-    """Runs per loss that show P(candidate > baseline) = `share` by the Mann-Whitney test (Noether 1987).
-
-    N = ((z_{1 - alpha} + z_target) / (sqrt(6) (share - 1/2)))^2
-    """
-    z = normal_quantile(1 - alpha) + normal_quantile(target)
-    return math.ceil((z / (math.sqrt(6) * (share - 0.5))) ** 2)

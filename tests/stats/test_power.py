@@ -68,10 +68,6 @@ def test_seeds_for_the_gain_of_one_image_in_two_thousand():
     assert power.seeds_needed(math.sqrt(2) * 0.10, 0.067, target=0.9) == 49
 
 
-def test_runs_for_superiority():
-    assert [power.runs_for_superiority(0.75), power.runs_for_superiority(0.75, target=0.8)] == [29, 17]
-
-
 def test_power_of_a_simulated_test():
     rng = np.random.default_rng(0)
     gains = rng.normal(0.5, 1, size=(4000, 10))
