@@ -315,8 +315,8 @@ def _plain(text: str) -> str:
     """The text with the two constants papers write, e and ln(x), as decimal numbers."""
     if text == "e":
         return repr(math.e)
-    if (match := re.fullmatch(r"ln\(([\d.eE+-]+)\)", text)) and (value := float(match[1])) > 0:
-        return repr(math.log(value))
+    if (match := re.fullmatch(r"ln\((\d+\.?\d*(?:[eE][+-]?\d+)?)\)", text)) and 0 < float(match[1]) < math.inf:
+        return repr(math.log(float(match[1])))
     return text
 
 

@@ -93,6 +93,7 @@ def test_any_numeric_knob_takes_any_source(text, kind):
         ("gce:q=0.5.5", ["gce: q", "is not a number or schedule"]),
         ("focal:gamma=learned(x)", ["focal: gamma: 'x' is not a number"]),
         ("focal:gamma=learned(2,cubic)", ["unknown style of a learned focal: gamma 'cubic'"]),
+        ("focal:gamma=ln(e)", ["focal: gamma: 'ln(e)' is not a number or schedule"]),
         ("focal:gamma=learned(0)", ["must start inside its range"]),
         ("focal:gamma=learned(2,lr=0)", ["learning rate must be above 0"]),
         ("min-ent:beta2=learned(-1,exp)", ["the exp style starts above 0"]),
