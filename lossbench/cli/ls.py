@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, WhereOption, app, reading, show
-from lossbench.cli.selecting import RunOption, pick
+from lossbench.cli.app import HomeOption, LossFilter, PresetFilter, TagFilter, WhereOption, app, reading, show
+from lossbench.cli.selecting import RunOption, mistaken, pick
 from lossbench.cli.terminal import emit, note
 from lossbench.errors import unknown
 
@@ -41,10 +41,7 @@ def ls(
             show_default=False,
         ),
     ] = None,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option("--tag", "-t", metavar="WORD", help="Only runs with this tag; repeatable.", show_default=False),
-    ] = None,
+    tags: TagFilter = None,
     runs: RunOption = None,
     where: WhereOption = None,
     removed: Annotated[bool, typer.Option("--removed", help="The removed runs instead of the others.")] = False,
@@ -99,7 +96,7 @@ def ls(
         # The younger a run's last word, the smaller its age.
         field = {"age": "-last_at", "-age": "last_at"}.get(sort, sort)
         shown, count = queries.listed(store, selection, by=field, limit=most)
-        hint = "" if shown else strange(store, selection)
+        hint = "" if shown else mistaken(store, selection) or strange(store, selection)
     if not shown and selection == Selection():
         note("no runs; `lossbench run PRESET` makes one")
     elif not shown:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossbench.errors import NothingFound, UsageError
+from lossbench.errors import LossbenchError, NothingFound, UsageError
 
 if TYPE_CHECKING:
-    from lossbench.store import Store
+    from lossbench.store import Selection, Store
 
-__all__ = ["RunOption", "RunsArgument", "named", "pick"]
+__all__ = ["RunOption", "RunsArgument", "mistaken", "named", "pick"]
 
 _FORMS = "an id or its beginning, a name, @last, @last-1, tag:WORD, or - for ids on stdin"
 
@@ -47,3 +47,17 @@ def pick(store: "Store", selectors: list[str] | None, where: str | None = None, 
     if not rows:
         raise NothingFound(f"no {'removed ' if removed else ''}run has {where}")
     return [row.run_id for row in rows]
+
+
+def mistaken(store: "Store", selection: "Selection") -> str:
+    """What to say to somebody who has named runs as presets; empty where nobody has."""
+    from lossbench.store import queries
+
+    for each in selection.presets:
+        try:
+            names_runs = bool(queries.resolve(store, [each], removed=selection.removed))
+        except LossbenchError:
+            names_runs = each.startswith(("@", "tag:"))
+        if names_runs:
+            return f"{each!r} names runs, not a preset; say --run {each}"
+    return ""

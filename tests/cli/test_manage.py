@@ -79,10 +79,12 @@ def test_a_table_shows_the_last_runs_and_says_how_many_there_are(
     ("arguments", "hint"),
     [
         (("tooy",), "unknown preset 'tooy'; did you mean 'toy'?"),
+        (("aone",), "'aone' names runs, not a preset; say --run aone"),
+        (("tag:none",), "'tag:none' names runs, not a preset; say --run tag:none"),
         (("toy", "--loss", "adaptve"), "unknown loss 'adaptve'; did you mean 'adaptive'?"),
     ],
 )
-def test_ls_names_the_nearest_of_what_has_no_runs(
+def test_ls_says_what_may_have_been_meant_by_a_selection_without_runs(
     filled: Home, lossbench: Lossbench, arguments: tuple[str, ...], hint: str
 ) -> None:
     listed = lossbench("ls", *arguments)
