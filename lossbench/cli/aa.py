@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import FormatOption, HomeOption, app, reading
+from lossbench.cli.app import FormatOption, HomeOption, app, reading, show_document
 
 
 @app.command("aa")
@@ -33,11 +32,9 @@ def aa(
       lossbench sweep digits-mlp --loss ce --seeds 10
       lossbench aa digits-mlp --seeds 5
     """
-    from lossbench import render
     from lossbench.compare.noise import against_itself
     from lossbench.render.noise import noise_document
 
     with reading(home) as store:
         found = against_itself(store, preset, loss=loss, seeds=seeds, metric=metric, at=at, alpha=alpha)
-    screen = terminal.screen()
-    terminal.emit(render.document(noise_document(found), format, width=screen.width, color=screen.color))
+    show_document(noise_document(found), format)

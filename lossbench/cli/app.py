@@ -17,7 +17,7 @@ from lossbench.cli.sections import ReaderGoneError, Sections, load
 from lossbench.errors import ExitCode, LossbenchError
 
 if TYPE_CHECKING:
-    from lossbench.render import Table
+    from lossbench.render import Document, Table
     from lossbench.store import Store
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "main",
     "reading",
     "show",
+    "show_document",
 ]
 
 # Plain help reads the same in a terminal and in a pipe, and starts twice as fast as the boxed one.
@@ -142,6 +143,14 @@ def show(table: "Table", format: Format) -> None:
 
     screen = terminal.screen()
     terminal.emit(render.table(table, format, width=screen.width, color=screen.color))
+
+
+def show_document(document: "Document", format: Format, *, digits: int | None = None) -> None:
+    """Print a document to stdout, likewise."""
+    from lossbench import render
+
+    screen = terminal.screen()
+    terminal.emit(render.document(document, format, width=screen.width, color=screen.color, digits=digits))
 
 
 def _refuse(message: str) -> None:

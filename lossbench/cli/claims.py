@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import FormatOption, HomeOption, app, reading, show
+from lossbench.cli.app import FormatOption, HomeOption, app, reading, show, show_document
 from lossbench.cli.options import Again, How, Where
+from lossbench.cli.terminal import note
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,15 +45,13 @@ def show_claims(name: PaperArgument, home: HomeOption = None, format: FormatOpti
       lossbench claims show 2507.10574
       lossbench claims show 2109.05635 --format csv
     """
-    from lossbench import render
     from lossbench.compare.claims import measured, paper
     from lossbench.render.claims import paper_document
 
     found = paper(name)
     with reading(home) as store:
         ours = measured(store, found.claims)
-    screen = terminal.screen()
-    terminal.emit(render.document(paper_document(found, ours), format, width=screen.width, color=screen.color))
+    show_document(paper_document(found, ours), format)
 
 
 @claims_app.command("run")
@@ -74,7 +72,7 @@ def run_claims(name: PaperArgument, home: HomeOption = None, format: FormatOptio
         raise UsageError(f"no suite tests the claims of {name}")
     wanted: dict[RunSpec, None] = {}
     for suite in suites:
-        terminal.note(f"`lossbench sweep suite:{suite}` trains its part of this plan")
+        note(f"`lossbench sweep suite:{suite}` trains its part of this plan")
         asked = request([f"suite:{suite}"], (), None, ())
         losses = [resolve(text) for text in asked.losses]
         wanted |= dict.fromkeys(cells(expand(asked.presets, (), asked.grid), losses, parse_seeds(asked.seeds)))

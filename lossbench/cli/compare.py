@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import FormatOption, app, reading
+from lossbench.cli.app import FormatOption, app, reading, show_document
 from lossbench.cli.asking import AllowOption, Chosen, Judged, TunedOption, min_effect_option
 from lossbench.cli.looking import remember
 from lossbench.cli.sets import takes_sets
@@ -63,7 +62,6 @@ def compare(
       lossbench compare wine-linear --tuned optimizer.lr
       lossbench compare suite:uci 'uci-*-linear'
     """
-    from lossbench import render
     from lossbench.compare import check, compare_losses
     from lossbench.compare.suite import asked
     from lossbench.compare.testset import row_by_row
@@ -88,9 +86,7 @@ def compare(
             published=wanted.published,
         )
         rows = row_by_row(store, found) if new_test_set else ()
-    screen = terminal.screen()
-    document = comparison_document(found, rows, explain=explain)
-    terminal.emit(render.document(document, format, width=screen.width, color=screen.color, digits=digits))
+    show_document(comparison_document(found, rows, explain=explain), format, digits=digits)
     remember(chosen.home, found)
     if claim:
         raise typer.Exit(check(found, claim))

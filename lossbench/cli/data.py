@@ -111,7 +111,7 @@ def verify(names: SomeArgument, data_dir: DataDirOption = None) -> None:
     for source in inventory.matching(names):
         with shown():
             found = inventory.verify(source, folder)
-        emit(f"{source.name}: {found}\n")
+        emit(f"{source.name}: {found}")
 
 
 @data_app.command()
@@ -124,4 +124,4 @@ def path(data_dir: DataDirOption = None) -> None:
     """
     from lossbench.data import data_folder
 
-    emit(f"{data_folder(data_dir)}\n")
+    emit(str(data_folder(data_dir)))

@@ -1,25 +1,23 @@
 """`lossbench sweep --until decided`: add seeds until every loss has its verdict, or none are left."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import Format, reading
+from lossbench.cli.app import Format, reading, show_document
 from lossbench.cli.asking import min_effect_option
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.plan import show_plan
 from lossbench.cli.terminal import note
-from lossbench.cli.training import cells_of, parse_duration
+from lossbench.cli.training import Rounds, cells_of
 from lossbench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from lossbench.compare.sequential import Look
-    from lossbench.spec import LossRef, Preset, RunSpec
+    from lossbench.spec import LossRef, Preset
 
 __all__ = ["Until", "sweep_until"]
 
@@ -76,8 +74,8 @@ def sweep_until(
 
     Issued again it finds what is trained, and looks again where it looked before.
     """
-    from lossbench.cli.carrying import carry
     from lossbench.compare.sequential import look_schedule
+    from lossbench.render.comparison import comparison_document
     from lossbench.sweep import cells
 
     _refuse(experiments, losses, until.baseline or "ce")
@@ -87,27 +85,20 @@ def sweep_until(
         with reading(how.home) as store:
             show_plan(cells_of(cells(experiments, losses, range(looks[-1])), again)(store), format)
         return
-    budget = parse_duration(how.max_time)
-    began = time.monotonic()
+    rounds = Rounds(again, how, where)
     runs: list[str] = []
     codes: list[ExitCode] = []
     waiting, before = list(experiments), 0
     for seeds in looks:
-        block: list[RunSpec] = cells(waiting, losses, range(before, seeds))
-        left = None if budget is None else max(0.0, budget - (time.monotonic() - began))
-        trained = carry(cells_of(block, again), how, where, left)
+        trained = rounds.train(cells(waiting, losses, range(before, seeds)))
         runs += trained.runs.values()
         codes.append(trained.exit_code)
-        if trained.left_out is not None:
-            raise trained.left_out
-        if trained.stopped:
-            raise typer.Exit(trained.exit_code)
         found = _look(runs, looks, until, how)
         waiting, before = [each for each in waiting if each.name in found.waiting], seeds
         if found.decided:
             break
         _tell(found, seeds)
-    _show(found, format)
+    show_document(comparison_document(found.comparison), format)
     raise typer.Exit(next((each for each in (ExitCode.FAILED, ExitCode.DIVERGED) if each in codes), ExitCode.DONE))
 
 
@@ -139,12 +130,3 @@ def _look(runs: Sequence[str], looks: tuple[int, ...], until: Until, how: How) -
 def _tell(found: "Look", seeds: int) -> None:
     losses = "; ".join(f"{preset}: {', '.join(losses)}" for preset, losses in found.waiting.items())
     note(f"after {seeds} seeds not decided: {losses}")
-
-
-def _show(found: "Look", format: Format) -> None:
-    from lossbench import render
-    from lossbench.render.comparison import comparison_document
-
-    screen = terminal.screen()
-    document = comparison_document(found.comparison)
-    terminal.emit(render.document(document, format, width=screen.width, color=screen.color))

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import FormatOption, HomeOption, app, reading
+from lossbench.cli.app import FormatOption, HomeOption, app, reading, show_document
 from lossbench.cli.asking import BaselineOption
 
 
@@ -44,7 +43,6 @@ def power(
       lossbench power --delta 0.3 --sd 0.35
       lossbench power --delta 0.3 --preset cifar100-resnet18
     """
-    from lossbench import render
     from lossbench.compare.planning import named_spread, plan, stored_spread
     from lossbench.render.plan import plan_document
     from lossbench.store import Selection
@@ -55,6 +53,4 @@ def power(
         with reading(home) as store:
             selection = Selection(presets=tuple(presets or ()))
             spread, measure = stored_spread(store, selection, baseline=baseline, metric=metric)
-    document = plan_document(plan(spread, delta, measure, alpha=alpha, target=target))
-    screen = terminal.screen()
-    terminal.emit(render.document(document, format, width=screen.width, color=screen.color))
+    show_document(plan_document(plan(spread, delta, measure, alpha=alpha, target=target)), format)

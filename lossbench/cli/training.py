@@ -1,7 +1,9 @@
-"""What `run`, `sweep` and `rerun` share: train what is planned, show it, and the exit code of it all."""
+"""What the commands that train share: train what is planned, show it, and the exit code of it all."""
 
 import re
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,12 +17,13 @@ from lossbench.errors import UsageError
 from lossbench.home import find_home
 
 if TYPE_CHECKING:
+    from lossbench.cli.carrying import Trained
     from lossbench.spec import RunSpec
     from lossbench.stopwatch import Stopwatch
     from lossbench.store import Store
     from lossbench.sweep import Planned
 
-__all__ = ["cells_of", "parse_duration", "resuming", "train"]
+__all__ = ["Rounds", "cells_of", "parse_duration", "resuming", "train"]
 
 
 def train(
@@ -48,6 +51,35 @@ def train(
     if trained.left_out is not None:
         raise trained.left_out
     raise typer.Exit(trained.exit_code)
+
+
+class Rounds:
+    """Cells that are trained one block after the other, within the time there is for all of them."""
+
+    def __init__(self, again: Again, how: How, where: Where) -> None:
+        self._again, self._how, self._where = again, how, where
+        self._budget = parse_duration(how.max_time)
+        self._began = time.monotonic()
+
+    @property
+    def home(self) -> Path | None:
+        return self._how.home
+
+    def train(self, cells: "Sequence[RunSpec]") -> "Trained":
+        """How a block went; ends the program where somebody ends the training.
+
+        Raises:
+            LossbenchError: cells could not begin.
+        """
+        from lossbench.cli.carrying import carry
+
+        left = None if self._budget is None else max(0.0, self._budget - (time.monotonic() - self._began))
+        trained = carry(cells_of(cells, self._again), self._how, self._where, left)
+        if trained.left_out is not None:
+            raise trained.left_out
+        if trained.stopped:
+            raise typer.Exit(trained.exit_code)
+        return trained
 
 
 def cells_of(wanted: "Sequence[RunSpec]", again: Again) -> "Callable[[Store], Sequence[Planned]]":

@@ -1,22 +1,19 @@
 """`lossbench tune`: the same search for every loss, judged on validation rows, confirmed on fresh seeds."""
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lossbench.cli import terminal
-from lossbench.cli.app import Format, FormatOption, SetOption, app, reading, show
+from lossbench.cli.app import Format, FormatOption, SetOption, app, reading, show, show_document
 from lossbench.cli.looking import remember
 from lossbench.cli.options import Again, How, Where
 from lossbench.cli.sets import takes_sets
 from lossbench.cli.terminal import note
-from lossbench.cli.training import cells_of, parse_duration
+from lossbench.cli.training import Rounds
 from lossbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from lossbench.spec import RunSpec
     from lossbench.tuning import Found, Study, Tried
 
 
@@ -89,12 +86,12 @@ def tune(
     )
     for text in plan.notes:
         note(text)
-    trainer = _Trainer(again=again, how=how, where=where)
+    rounds = Rounds(again, how, where)
     tried: list[Tried] = []
     runs: dict[str, str] = {}
     for block in plan.rounds():
-        new = trainer.train(plan.cells(block))
-        tried, runs = [*tried, *block], runs | new
+        new = rounds.train(plan.cells(block)).runs
+        tried, runs = [*tried, *block], {**runs, **new}
         with reading(how.home) as store:
             plan.tell(store, block, new)
     with reading(how.home) as store:
@@ -102,33 +99,11 @@ def tune(
     if not confirm:
         show(choices_table([each.choice for each in found], plan.measure), format)
         return
-    _confirm(plan, found, trainer, confirm, format)
+    _confirm(plan, found, rounds, confirm, format)
 
 
-class _Trainer:
-    """Trains blocks of cells as the options say, within the time there is for all of them."""
-
-    def __init__(self, *, again: Again, how: How, where: Where) -> None:
-        self.again, self.how, self.where = again, how, where
-        self.budget = parse_duration(how.max_time)
-        self.began = time.monotonic()
-
-    def train(self, cells: "Sequence[RunSpec]") -> dict[str, str]:
-        """The runs by cell key; ends the program where somebody ends the training."""
-        from lossbench.cli.carrying import carry
-
-        left = None if self.budget is None else max(0.0, self.budget - (time.monotonic() - self.began))
-        trained = carry(cells_of(cells, self.again), self.how, self.where, left)
-        if trained.left_out is not None:
-            raise trained.left_out
-        if trained.stopped:
-            raise typer.Exit(trained.exit_code)
-        return dict(trained.runs)
-
-
-def _confirm(plan: "Study", found: "Sequence[Found]", trainer: _Trainer, count: int, format: Format) -> None:
+def _confirm(plan: "Study", found: "Sequence[Found]", rounds: Rounds, count: int, format: Format) -> None:
     """Train every choice with fresh seeds, keep with those runs where they come from, and compare them."""
-    from lossbench import render
     from lossbench.compare import compare_losses
     from lossbench.home import find_home
     from lossbench.render.comparison import comparison_document
@@ -137,22 +112,22 @@ def _confirm(plan: "Study", found: "Sequence[Found]", trainer: _Trainer, count: 
     from lossbench.store.marks import mark_each
     from lossbench.sweep import cells
 
-    marks: dict[str, dict[str, str | bool]] = {}
     by_seed = [
         (cell, each)
         for seed in plan.fresh_seeds(count)
         for each in found
         for cell in cells([each.tried.preset], [each.tried.loss], [seed])
     ]
-    runs = trainer.train([cell for cell, _ in by_seed])
-    marks = {runs[cell.key]: {"tuning": plan.mark(each)} for cell, each in by_seed if cell.key in runs}
-    mark_each(find_home(trainer.how.home), marks)
+    runs = rounds.train([cell for cell, _ in by_seed]).runs
+    marks: dict[str, dict[str, str | bool]] = {
+        runs[cell.key]: {"tuning": plan.mark(each)} for cell, each in by_seed if cell.key in runs
+    }
+    mark_each(find_home(rounds.home), marks)
     families = [each.choice.loss for each in found]
     if len(families) < 2:
         show(choices_table([each.choice for each in found], plan.measure), format)
         return
-    with reading(trainer.how.home) as store:
+    with reading(rounds.home) as store:
         value = compare_losses(store, Selection(runs=tuple(marks)), baseline="ce" if "ce" in families else plan.first)
-    screen = terminal.screen()
-    terminal.emit(render.document(comparison_document(value), format, width=screen.width, color=screen.color))
-    remember(trainer.how.home, value)
+    show_document(comparison_document(value), format)
+    remember(rounds.home, value)
