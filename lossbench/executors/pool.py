@@ -37,7 +37,7 @@ class Pool:
 
     def __init__(self, settings: Settings, *, workers: int, gpus: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._gpus = gpus or gpus_for(settings.device)
+        self._gpus = gpus or _gpus_for(settings.device)
         self._slots = set(range(workers))
         self._errors: list[LossbenchError] = []
         self._kept: list[_Worker] = []
@@ -120,7 +120,7 @@ class Pool:
 
     def _start(self, slot: int) -> "_Worker":
         threads = self._settings.threads or max(1, len(os.sched_getaffinity(0)) // len(self._slots))
-        return _Worker(slot, self._settings, surroundings(slot, threads, self._gpus))
+        return _Worker(slot, self._settings, _environment(slot, threads, self._gpus))
 
     def _heard(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
         """What a worker has to say; its death is told in its place."""
@@ -269,7 +269,7 @@ class _Worker:
             self.connection.send(message)
 
 
-def surroundings(slot: int, threads: int, gpus: Sequence[str]) -> dict[str, str]:
+def _environment(slot: int, threads: int, gpus: Sequence[str]) -> dict[str, str]:
     """The environment of the process of that number: its threads, and the one GPU it sees where there are any."""
     mine = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     if gpus:
@@ -277,7 +277,7 @@ def surroundings(slot: int, threads: int, gpus: Sequence[str]) -> dict[str, str]
     return {**os.environ, **mine}
 
 
-def gpus_for(device: str) -> Sequence[str]:
+def _gpus_for(device: str) -> Sequence[str]:
     """The GPUs among which processes that train on that device are shared out."""
     return visible_gpus() if device in ("auto", "cuda") else ()
 
