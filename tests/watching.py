@@ -1,14 +1,47 @@
-"""Watching real processes at work by what they write."""
+"""Starting real processes, and watching them at work by what they write."""
 
+import os
+import signal
 import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from lossbench.home import Home
 from lossbench.journal import journals, read
 
-__all__ = ["told", "trained", "until"]
+__all__ = ["Start", "starting", "told", "trained", "until"]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@contextmanager
+def starting(home: Home) -> Iterator[Start]:
+    """Start lossbench in sessions of their own, as a terminal does; none outlives the block."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(
+        *words: object, environment: Mapping[str, str] | None = None, **options: object
+    ) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "lossbench", *map(str, words)],
+            env={**os.environ, "LOSSBENCH_HOME": str(home.root), **(environment or {})},
+            start_new_session=True,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
 
 
 def told(home: Home, kind: str) -> list[dict]:

@@ -7,9 +7,9 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,38 +17,18 @@ import pytest
 from lossbench.home import Home
 from lossbench.measures import SPEED
 from lossbench.store import Store, queries
-from tests.watching import told, trained, until
+from tests.watching import Start, starting, told, trained, until
 
 LONG = ("digits-mlp", "-s", "epochs=100000", "-s", "data.limit=64", "--plain")
 SLOW_TO_END = ("iris-linear", "-s", "epochs=100000", "--plain")
 CLOCKED = {f"train/{name}" for name in SPEED}
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
 
 @pytest.fixture
 def start(home: Home) -> Iterator[Start]:
-    """Start lossbench in a process group of its own, as a shell does."""
-    started: list[subprocess.Popen[str]] = []
-
-    def call(*arguments: object, **options: object) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lossbench", *map(str, arguments)],
-            env={**os.environ, "LOSSBENCH_HOME": str(home.root), "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-            text=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, **options},
-        )
-        started.append(process)
-        return process
-
-    yield call
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for stream in filter(None, (process.stdout, process.stderr)):
-            stream.close()
+    """What starts lossbench; what it says of every epoch is thrown away, for nobody would empty the pipe."""
+    with starting(home) as start:
+        yield partial(start, stderr=subprocess.DEVNULL)
 
 
 def statuses(home: Home) -> list[str]:

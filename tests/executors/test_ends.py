@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -14,7 +12,7 @@ from lossbench.executors.nodes import folder_for, name_of
 from lossbench.home import Home
 from tests.executors.test_contract import journalled
 from tests.leftovers import left
-from tests.watching import told, trained
+from tests.watching import starting, told, trained
 
 SMALL = ("sweep", "digits-cnn", "-s", "data.limit=64", "-n", "2", "--threads", "1", "--plain")
 PATIENCE_SECONDS = 200.0
@@ -22,32 +20,10 @@ PATIENCE_SECONDS = 200.0
 ENDLESS_ON_RAY = (*SMALL, "-s", "epochs=100000", "--engine", "ray")
 
 
-def command(home: Home, *words: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "lossbench", *words, "--home", str(home.root)]
-
-
 @pytest.fixture
-def start():
-    """Start commands in sessions of their own, as a terminal does; none outlives the test."""
-    processes = []
-
-    def call(home: Home, *words: str, **environment: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            command(home, *words),
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process
-
-    yield call
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+def start(home):
+    with starting(home) as start:
+        yield start
 
 
 @pytest.mark.parametrize(
@@ -65,7 +41,7 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing_running(options, comp
         pytest.importorskip("ray")
     if "slurm" in options and shutil.which("srun"):
         pytest.skip("SLURM is there")
-    process = start(home, *SMALL, *options, CUDA_VISIBLE_DEVICES="", RAY_ADDRESS="")
+    process = start(*SMALL, *options, environment={"CUDA_VISIBLE_DEVICES": "", "RAY_ADDRESS": ""})
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (2, "")
     (line,) = err.splitlines()
@@ -78,7 +54,7 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing_running(options, comp
 def test_an_engine_that_is_not_installed_is_named_with_its_extra(engine, module, home, tmp_path, start):
     # What Python says of a package that is not there, where it is.
     (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module named {module}', name='{module}')")
-    process = start(home, *SMALL, "--engine", engine, PYTHONPATH=str(tmp_path))
+    process = start(*SMALL, "--engine", engine, environment={"PYTHONPATH": str(tmp_path)})
     out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (2, "")
     (line,) = err.splitlines()
@@ -95,7 +71,7 @@ def epochs_told(home: Home) -> set[tuple[str, int]]:
 )
 def test_a_sweep_on_ray_ends_in_good_order_by_a_signal(number, code, home, start):
     pytest.importorskip("ray")
-    process = start(home, *ENDLESS_ON_RAY)
+    process = start(*ENDLESS_ON_RAY)
     trained(home, 3, runs=2, seconds=PATIENCE_SECONDS, process=process)
     # Ctrl-C goes to the whole group, Ray's processes among them.
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
@@ -116,7 +92,7 @@ def test_a_sweep_on_ray_ends_in_good_order_by_a_signal(number, code, home, start
 @pytest.mark.slow
 def test_a_sweep_on_ray_outlives_its_driver(home, start):
     pytest.importorskip("ray")
-    process = start(home, *ENDLESS_ON_RAY)
+    process = start(*ENDLESS_ON_RAY)
     trained(home, 3, runs=2, seconds=PATIENCE_SECONDS, process=process)
     process.kill()
     process.communicate()
@@ -125,7 +101,7 @@ def test_a_sweep_on_ray_outlives_its_driver(home, start):
     known = epochs_told(home)
 
     since = now()
-    process = start(home, *ENDLESS_ON_RAY)
+    process = start(*ENDLESS_ON_RAY)
     trained(home, 3, runs=2, since=since, seconds=PATIENCE_SECONDS, process=process)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -153,7 +129,7 @@ def test_a_sweep_on_ray_outlives_its_driver(home, start):
 )
 def test_a_run_on_two_devices_ends_by_signals_and_takes_its_helpers_along(numbers, code, reason, home, start):
     alone = ("run", "digits-cnn", "-s", "data.limit=64", "-s", "epochs=100000", "--device", "cpu", "--devices", "2")
-    process = start(home, *alone)
+    process = start(*alone)
     trained(home, 2, runs=1, seconds=PATIENCE_SECONDS, process=process)
     # Held meanwhile, or it might be done with the first signal before the second comes.
     for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
