@@ -19,8 +19,6 @@ import torch
 
 from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective, retention
 from lossbench.checkpoint import Checkpoint
-from lossbench.claims import claimed
-from lossbench.company import Work
 from lossbench.cores import Sharing
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError
@@ -35,8 +33,10 @@ from lossbench.events import (
     new_run_id,
     now,
 )
+from lossbench.followers import Work
 from lossbench.home import Home, Keep
 from lossbench.journal import Journal
+from lossbench.locks import claimed
 from lossbench.provenance import provenance
 from lossbench.ranks import World
 from lossbench.saving import Saver

@@ -163,7 +163,7 @@ def assist(device: str) -> None:
     from torch.distributed import PrefixStore
 
     from lossbench import ranks
-    from lossbench.company import train_along
+    from lossbench.followers import train_along
 
     launch = launched()
     assert launch is not None

@@ -17,13 +17,13 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from lossbench import checkpoint, journal, processes, retention
-from lossbench.claims import claimed
 from lossbench.errors import LossbenchError, UsageError
 from lossbench.events import Event, RunEnded, RunStarted, Status, from_json, now
 from lossbench.executors import cluster, nodes
 from lossbench.executors.nodes import Answer, Forgot, News, Saved, Told
 from lossbench.executors.work import Group, Settings, Stop, could_not_begin
 from lossbench.journal import Journal
+from lossbench.locks import claimed
 
 __all__ = ["Ray"]
 

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from lossbench.claims import claimed
 from lossbench.errors import StoreBusy, StoreError
+from lossbench.locks import claimed
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from lossbench.claims import claimed
+from lossbench.locks import claimed
 from lossbench.home import Home
 with claimed(Home(Path(sys.argv[1])), sys.argv[2:]):
     print("held", flush=True)
