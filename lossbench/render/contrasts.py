@@ -154,8 +154,10 @@ def ranking_table(value: Ranking, measure: Measure) -> Table:
         Column(key="mean_rank", title="mean rank", kind="number", digits=3),
         Column(key="wins_shared", title="wins, shared", kind="integer"),
         Column(key="wins_outright", title="wins, outright", kind="integer"),
+        Column(key="conover_p", title="p to first", kind="pvalue", hidden=not value.conover_p),
     )
     order = sorted(range(len(value.losses)), key=lambda each: value.mean_ranks[each])
+    to_first = {each: value.conover_p[order[0]][each] for each in order[1:]} if value.conover_p else {}
     rows = tuple(
         (
             value.losses[each],
@@ -163,6 +165,7 @@ def ranking_table(value: Ranking, measure: Measure) -> Table:
             value.mean_ranks[each],
             value.wins_shared[each],
             value.wins_outright[each],
+            to_first.get(each),
         )
         for each in order
     )

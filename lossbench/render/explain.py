@@ -56,6 +56,8 @@ FORMULAS = {
     "mcnemar_p": "exact binomial p of those two counts (McNemar 1947)",
     "wins_shared": "presets on which no loss does better",
     "wins_outright": "presets on which every other loss does worse",
+    "conover_p": "t test of its rank sum against the first one's after Friedman's test, not adjusted (Conover & Iman "
+    "1979); beside losses that are far worse it calls equals different, so it decides nothing",
 }
 """By column key."""
 

@@ -73,6 +73,19 @@ def test_caveats(bench, metric):
     assert [each for each in expected if each not in shown] == []
 
 
+def test_the_ranking_holds_each_loss_against_the_first_by_conovers_test(comparison):
+    ranking = comparison.ranking
+    first, *others = sorted(range(len(ranking.losses)), key=lambda each: ranking.mean_ranks[each])
+    (table,) = (
+        item
+        for section in comparison_document(comparison).sections
+        for item in section.body
+        if isinstance(item, Table) and item.name == "ranking"
+    )
+    assert [row[-1] for row in table.rows] == [None, *(ranking.conover_p[first][each] for each in others)]
+    assert table.rows[-1][-1] < 0.05
+
+
 def test_losses_that_a_preset_lacks_are_named_beside_the_ranking(bench):
     for preset in ("one", "two"):
         bench.arm("ce", BASE, preset=preset)
