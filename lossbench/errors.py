@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 _MEANINGS = {
     ExitCode.DONE: "done",
-    ExitCode.FAILED: "a run failed, or some cells of a sweep did",
+    ExitCode.FAILED: "a run, some cells of a sweep, or a check failed",
     ExitCode.USAGE: "unknown name, bad value, wrong option",
     ExitCode.NOTHING_FOUND: "the selection matches no run",
     ExitCode.DIVERGED: "the loss became NaN or infinite; the finite epochs are kept",
