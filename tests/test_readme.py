@@ -106,3 +106,11 @@ def test_the_readme_shows_what_is_printed(step: Step, tour: Home, tmp_path: Path
         assert shape(ran(step, Home(tmp_path / ".lossbench"))) == shape(step.printed)
     else:
         assert ran(step, tour) == step.printed
+
+
+def test_the_answers_at_the_top_are_those_the_tour_gives() -> None:
+    text = README.read_text()
+    answers = re.findall(r"^    (.+ pairs)$", text, re.MULTILINE)
+    printed = "".join(step.printed for step in steps(text)).splitlines()
+    assert answers
+    assert [answer for answer in answers if answer not in printed] == []
