@@ -1,5 +1,6 @@
 """Under what circumstances a run's numbers came about; recorded with the run and never part of its identity."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -27,6 +28,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
+        "numba": importlib.metadata.version("numba"),
         "platform": platform.platform(),
         "device": str(device),
         "device_name": devices.name_of(device),
