@@ -116,13 +116,12 @@ _BEST = f"""
 SELECT run_id, value, epoch, 1 FROM picked JOIN chosen USING (run_id) ORDER BY started_at, run_id
 """
 
+# As recorded: epochs lie in order but for those of resumed runs, and to order them all here takes as long again.
 _CURVES = f"""
-{_CHOSEN}, recorded AS (
-    SELECT run_id, epoch::BIGINT AS epoch, arg_max(value, began) AS value
-    FROM metric JOIN chosen USING (run_id) WHERE split = $split AND name = $metric GROUP BY run_id, epoch
-)
-SELECT run_id, list(epoch ORDER BY epoch) AS epochs, list(value ORDER BY epoch) AS numbers
-FROM recorded JOIN chosen USING (run_id) GROUP BY run_id, started_at ORDER BY started_at, run_id
+{_CHOSEN}
+SELECT run_id, list(epoch::BIGINT) AS epochs, list(value) AS numbers, list(began) AS began
+FROM metric JOIN chosen USING (run_id) WHERE split = $split AND name = $metric
+GROUP BY run_id, started_at ORDER BY started_at, run_id
 """
 
 # What a run stores it stores in every epoch, so its last one tells.
@@ -192,7 +191,8 @@ def curves(store: Store, selection: Selection, metric: str, split: str = "test")
     condition, values = chosen(store, selection)
     statement = _CURVES.format(condition=condition)
     columns: dict[str, Any] = store.arrays(statement, values | {"split": split, "metric": metric})
-    return [Curve(*row) for row in zip(columns["run_id"], columns["epochs"], columns["numbers"], strict=True)]
+    names = ("run_id", "epochs", "numbers", "began")
+    return [_curve(*row) for row in zip(*(columns[name] for name in names), strict=True)]
 
 
 def metrics(store: Store, selection: Selection | None = None) -> list[StoredMetric]:
@@ -226,6 +226,20 @@ def prediction_epochs(store: Store, selection: Selection, split: str = "test") -
     """
     condition, values = chosen(store, selection)
     return dict(store.rows(_PREDICTION_EPOCHS.format(condition=condition), values | {"split": split}))
+
+
+def _curve(
+    run_id: str,
+    epochs: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    began: npt.NDArray[np.datetime64],
+) -> Curve:
+    """The values by epoch, where an epoch is recorded twice the one of the process that began later."""
+    if (np.diff(epochs) <= 0).any():
+        order = np.lexsort((began, epochs))
+        kept = order[np.append(np.diff(epochs[order]) > 0, True)]
+        epochs, values = epochs[kept], values[kept]
+    return Curve(run_id, epochs, values)
 
 
 def _predictions(found: dict[str, Any], row: int) -> Predictions:
