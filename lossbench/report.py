@@ -3,12 +3,14 @@
 import base64
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from itertools import repeat
 
 from lossbench import charts, plots
+from lossbench.charts import Figure, Panel
 from lossbench.compare import Comparison
 from lossbench.errors import NotComparable, NothingFound
 from lossbench.plots import Request
@@ -81,11 +83,18 @@ def _figures(store: Store, request: Request) -> Iterator[str]:
             figure = plots.figure(kind, store, request)
         except (NothingFound, NotComparable):
             continue
-        data = base64.b64encode(charts.svg(figure).encode()).decode()
-        yield (
-            f'<figure>\n<img alt="{escape(figure.title)}" src="data:image/svg+xml;base64,{data}">\n'
-            f"<figcaption>lossbench plot {kind}</figcaption>\n</figure>\n"
-        )
+        caption = "; ".join(filter(None, (figure.caption, f"lossbench plot {kind}")))
+        yield f'<figure>\n<h3>{escape(figure.title)}</h3>\n<div class="panels">\n'
+        yield from map(_image, figure.panels, repeat(figure.series))
+        yield f"</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>\n"
+
+
+def _image(panel: Panel, series: Sequence[str]) -> str:
+    """One panel with its legend, so that a narrow page has them one beneath another."""
+    drawn = {getattr(mark, "series", None) for mark in panel.marks}
+    own = tuple(name if index in drawn else "" for index, name in enumerate(series))
+    data = base64.b64encode(charts.svg(Figure(title="", panels=(panel,), series=own)).encode()).decode()
+    return f'<img alt="{escape(panel.title or panel.y.label)}" src="data:image/svg+xml;base64,{data}">\n'
 
 
 def _runs_table(rows: list[RunRow]) -> Table:
