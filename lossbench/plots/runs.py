@@ -161,18 +161,26 @@ def preset_names(rows: Iterable[RunBrief]) -> str:
 def finals(
     store: Store, request: Request, quantity: Quantity, rows: Sequence[RunBrief]
 ) -> tuple[dict[str, float], str]:
-    """The finite final value of each finished run, in the units of the axes, and the rule by which it was taken."""
-    at = request.at or rows[-1].metric_at or "last"
-    found = queries.finals(store, request.selection, quantity.measure.name, split=quantity.split, at=at)
-    done = {row.run_id for row in rows if row.status == "done"}
+    """The finite final value of each finished run, in the units of the axes, and the rules by which they were taken.
+
+    Every run is read by the rule asked for, or else by the one of its own preset.
+
+    Raises:
+        NothingFound: no run has such a value.
+    """
+    name, split = quantity.measure.name, quantity.split
+    rules = {row.run_id: request.at or row.metric_at or "last" for row in rows if row.status == "done"}
+    names = " or ".join(dict.fromkeys(rules.values()))
     values = {
         each.run_id: quantity.measure.scale * each.value
-        for each in found
-        if each.run_id in done and each.value is not None and np.isfinite(each.value)
+        for at in dict.fromkeys(rules.values())
+        for each in queries.finals(store, request.selection, name, split=split, at=at)
+        if rules.get(each.run_id) == at and each.value is not None and np.isfinite(each.value)
     }
     if not values:
-        raise NothingFound(f"no selected run is done and has a finite {quantity.split}/{quantity.measure.name} at {at}")
-    return values, at
+        at = f" at {names}" if names else ""
+        raise NothingFound(f"no selected run is done and has a finite {split}/{name}{at}")
+    return values, names
 
 
 def field_value(spec: Mapping[str, Any], field: str) -> Any:

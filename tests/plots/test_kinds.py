@@ -167,6 +167,20 @@ def test_boxes_and_points_hold_the_final_values(bench: Store) -> None:
     assert sum(isinstance(mark, Line) for mark in marks) == len(found)
 
 
+def test_each_preset_is_read_by_its_own_rule(bench: Store) -> None:
+    rules = {"digits-mlp": "last", "wine-linear": "mean:11-20"}
+    rows = [row._replace(metric_at=rules[row.preset]) for row in runs.select(bench, TWO)]
+    values, named = runs.finals(bench, TWO, *runs.quantities(bench, TWO, rows), rows)
+    assert named == "last or mean:11-20"
+    expected = {
+        each.run_id: 100 * each.value
+        for preset, at in rules.items()
+        for each in queries.finals(bench, Selection(presets=(preset,), statuses=("done",)), "top1_acc", at=at)
+    }
+    assert values == pytest.approx(expected)
+    assert len(values) == 29
+
+
 def test_a_forest_agrees_with_compare(bench: Store) -> None:
     from lossbench.compare import compare_losses
 
