@@ -233,6 +233,8 @@ class Plan:
     def statement(self) -> str:
         """The rule in a sentence, to be printed with the verdicts."""
         at = ", ".join(map(str, self.looks))
+        if len(self.looks) == 1:
+            return f"seeds were planned for a single look at {at}, held to {self.alpha:g}"
         return (
             f"seeds are added until all is decided, with looks at {at}, each held to {self.level:.4g} instead of "
             f"{self.alpha:g} (Pocock): the chance that any look says better or worse of any loss without a difference "

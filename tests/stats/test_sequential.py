@@ -11,7 +11,7 @@ def test_looks_lie_further_and_further_apart(most, looks):
 
 
 def test_a_single_look_keeps_its_level():
-    assert nominal_level((10,)) == pytest.approx(0.05, abs=1e-3)
+    assert nominal_level((10,)) == 0.05
 
 
 def test_pocock_levels_of_large_samples():
@@ -20,11 +20,9 @@ def test_pocock_levels_of_large_samples():
     assert nominal_level((20, 40, 60, 80, 100)) == pytest.approx(0.0158, abs=1.5e-3)
 
 
-@pytest.mark.parametrize("sides", [1, 2])
-def test_error_over_all_looks(sides):
+def test_error_over_all_looks():
     looks = (5, 8, 12)
-    level = nominal_level(looks, sides=sides)
+    level = nominal_level(looks)
     gains = np.random.default_rng(7).normal(0, 3, size=(20_000, 12))
-    alternative = "two-sided" if sides == 2 else "greater"
-    p = [stats.ttest_1samp(gains[:, :n], 0, axis=1, alternative=alternative).pvalue for n in looks]
+    p = [stats.ttest_1samp(gains[:, :n], 0, axis=1).pvalue for n in looks]
     assert (np.min(p, axis=0) < level).mean() == pytest.approx(0.05, abs=0.005)
