@@ -33,8 +33,8 @@ def screen(stream: TextIO | None = None) -> Screen:
 
 
 def emit(text: str) -> None:
-    """Write a result to stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    """Write a result to stdout, as whole lines."""
+    sys.stdout.write(text + "\n" if text and not text.endswith("\n") else text)
     sys.stdout.flush()
 
 

@@ -90,6 +90,7 @@ def test_ls_says_what_may_have_been_meant_by_a_selection_without_runs(
     listed = lossbench("ls", *arguments)
     assert (listed.code, listed.err) == (0, f"note: no such runs: {hint}\n")
     assert lossbench("ls", "toy", "--status", "failed").err == "note: no such runs\n"
+    assert lossbench("ls", *arguments, "--format", "ids").out == ""
 
 
 def test_ls_tells_status_progress_and_age(filled: Home, lossbench: Lossbench) -> None:
