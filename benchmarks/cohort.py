@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lossbench import losses
-from lossbench.cohort import Cohort
+from lossbench.cohort.cohort import Cohort
 from lossbench.data import Dataset, Split
 from lossbench.events import EpochDone, RunEnded, RunStarted, new_run_id, now
 from lossbench.home import Home

@@ -19,6 +19,7 @@ import torch
 
 from lossbench import checkpoint, cohort, compiling, cores, data, devices, objective, retention
 from lossbench.checkpoint import Checkpoint
+from lossbench.cohort.cohort import Cohort
 from lossbench.cores import Sharing
 from lossbench.data import Dataset
 from lossbench.errors import LossbenchError, StoreError
@@ -80,6 +81,7 @@ def execute(
     stop: Stop = lambda: False,
     run_ids: Sequence[str | None] | None = None,
     threads: int | None = None,
+    share: int | None = None,
     keep: Keep = "none",
     owner: Mapping[str, Any] | None = None,
     watch: Stopwatch | None = None,
@@ -88,7 +90,8 @@ def execute(
     """Train one network, or the cells of one cohort together, and say what happens.
 
     A cell whose entry in `run_ids` names an earlier attempt goes on where that one's checkpoint stands, under the
-    same run id and with the same number of threads, so that its numbers are those of an undisturbed run. `owner` is
+    same run id and with the same number of threads, so that its numbers are those of an undisturbed run. Where neither
+    that nor `threads` says how many there are, a network that gains by several takes its `share`. `owner` is
     recorded as the process that these runs live and die with, where that is not this one. Once it is clear that there
     is something to train, this process goes to `join` those that train it together, of which it is the first.
 
@@ -115,13 +118,19 @@ def execute(
             for number, (_, members) in enumerate(together):
                 name = f"{journal.attempt}-{number}"
                 execution = _Execution(list(members), home, journal, name, keep, owner or {}, watch or Stopwatch())
-                torch.set_num_threads(execution.runs[0].standing()[1] or threads or _default_threads(cells[0]))
+                torch.set_num_threads(execution.runs[0].standing()[1] or threads or _threads_of(cells[0], share))
                 with _sharing_cores(place, threads) as neighbours:
                     yield from execution.events(dataset, place, neighbours, stop, world, data_folder)
 
 
 def rehearse(
-    cells: Sequence[RunSpec], *, data_folder: Path, device: str = "auto", stop: Stop, threads: int | None = None
+    cells: Sequence[RunSpec],
+    *,
+    data_folder: Path,
+    device: str = "auto",
+    stop: Stop,
+    threads: int | None = None,
+    share: int | None = None,
 ) -> int:
     """Train cells again and again until `stop()`, and record nothing: to see how fast they train.
 
@@ -130,7 +139,7 @@ def rehearse(
     """
     place = devices.pick(device)
     dataset = data.load(cells[0].preset.data, data_folder)
-    torch.set_num_threads(threads or _default_threads(cells[0]))
+    torch.set_num_threads(threads or _threads_of(cells[0], share))
     stopped, asked = False, 0
     in_an_epoch = -(-len(dataset.train) // cells[0].preset.batch_size)
 
@@ -357,7 +366,7 @@ def _engine(
     specs: list[RunSpec], dataset: Dataset, device: torch.device, watch: Stopwatch | None, world: World
 ) -> Engine:
     if cohort.accepts(specs[0]):
-        return cohort.Cohort(specs, dataset, device=device, watch=watch)
+        return Cohort(specs, dataset, device=device, watch=watch)
     (spec,) = specs
     return Trainer(spec, dataset, device=device, compile=_compiles(spec), watch=watch, world=world)
 
@@ -381,6 +390,6 @@ def _label_noise(dataset: Dataset) -> dict[str, Any]:
     return {} if dataset.noise is None else {"label_noise": dataclasses.asdict(dataset.noise)}
 
 
-def _default_threads(spec: RunSpec) -> int:
-    """One for the networks of cohorts, whose batches are too small to share out; else all that PyTorch would take."""
-    return 1 if cohort.accepts(spec) else _ALL_THREADS
+def _threads_of(spec: RunSpec, share: int | None) -> int:
+    """One for the networks of cohorts, whose batches are too small to share out; else this process's share."""
+    return 1 if cohort.accepts(spec) else share or _ALL_THREADS

@@ -1,9 +1,9 @@
-"""How much memory is free, for whoever wants to start more processes."""
+"""How much memory is free, and what this process takes, for whoever wants to start more of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_mib"]
+__all__ = ["available_mib", "peak_mib"]
 
 # The limit, what is used of it, and the part of that which is cache and given up on demand, in cgroups v2 and v1.
 _UNIFIED = ("memory.max", "memory.current", "inactive_file")
@@ -15,6 +15,12 @@ def available_mib(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgro
     leaves, whether its own or one further out; None where nothing tells."""
     machine = _of_machine(proc)
     return min([*([] if machine is None else [machine]), *_of_groups(proc, cgroups)], default=None)
+
+
+def peak_mib(proc: Path = Path("/proc")) -> float:
+    """The most memory that this process has taken so far, shared libraries included, in MiB; 0 where nothing tells."""
+    lines = _read(proc / "self" / "status").splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
 def _of_machine(proc: Path) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lossbench import presets, suites
+from lossbench import cohort, presets, suites
 from lossbench.errors import UsageError
 from lossbench.events import Event
 from lossbench.executors import Executor, Group
@@ -177,14 +177,11 @@ def carry_out(planned: Sequence[Planned], executor: Executor, stop: Callable[[],
         return
     room = executor.room()
     groups = grouped(planned, room)
-    yield from executor.run(_longest_first(groups) if room > 1 else groups, stop)
+    yield from executor.run(_longest_first(groups) if 1 < room < len(groups) else groups, stop)
 
 
 def grouped(planned: Sequence[Planned], workers: int) -> list[Group]:
     """The cells that train as one program each, none of them so large that a worker would have nothing to do."""
-    # Imported here because it brings torch, which planning does without.
-    from lossbench import cohort
-
     share = max(1, -(-len(planned) // workers))
     cohorts = cohort.plan([each.spec for each in planned], largest=min(share, cohort.LARGEST))
     return [
@@ -198,6 +195,7 @@ def grouped(planned: Sequence[Planned], workers: int) -> list[Group]:
 
 def _longest_first(groups: list[Group]) -> list[Group]:
     """Seed by seed as before, and within a seed by the operations their training takes."""
+    # Imported here because they bring torch.
     from lossbench import costs, losses
 
     operations: dict[tuple[DataSpec, ModelSpec], int] = {}

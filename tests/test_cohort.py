@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from lossbench import cohort, data, losses, models
-from lossbench.cohort import Cohort
 from lossbench.cohort._compiled import CompiledNetwork
 from lossbench.cohort._network import Shape
 from lossbench.cohort._stacked import StackedNetwork
+from lossbench.cohort.cohort import Cohort
 from lossbench.data import Dataset, Split
 from lossbench.measures import SPEED
 from lossbench.objective import Objective

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lossbench import checkpoint, data, losses, saving
-from lossbench.cohort import Cohort
+from lossbench.cohort.cohort import Cohort
 from lossbench.errors import DataError, LossbenchError, StoreError, UsageError
 from lossbench.events import EpochDone, PredictionsKept, RunEnded, RunStarted, to_json
 from lossbench.experiment import execute

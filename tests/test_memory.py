@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lossbench.memory import available_mib
+from lossbench.memory import available_mib, peak_mib
 
 MIB = 2**20
 UNLIMITED = 2**63 - 4096  # what version 1 says of a group without a limit
@@ -74,3 +74,8 @@ def test_cache_is_given_up_on_demand_and_too_much_used_is_none_free(proc: Path, 
     assert available_mib(proc, tmp_path / "cgroup") == 110
     unified(tmp_path / "cgroup" / "job", 300, used=301)
     assert available_mib(proc, tmp_path / "cgroup") == 0
+
+
+def test_the_peak_of_this_process_is_known_on_linux(tmp_path: Path) -> None:
+    assert 10 < peak_mib() < 2**20
+    assert peak_mib(tmp_path) == 0

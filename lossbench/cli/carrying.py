@@ -74,7 +74,6 @@ def carry(
     if where.address is None:  # the machines of a cluster have data folders of their own
         prepare([each.spec.preset.data for each in todo], chosen.data_folder, plain=how.plain)
     if where.jobs == "auto":
-        # Imported here because it brings torch, as training does.
         from lossbench.executors.choosing import choose
 
         executor, choice = choose([each.spec for each in todo], partial(grouped, todo), chosen)

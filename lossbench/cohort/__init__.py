@@ -1,6 +1,5 @@
 """Many runs of one small network, trained as one program."""
 
-from lossbench.cohort.cohort import Cohort
-from lossbench.cohort.planning import LARGEST, accepts, plan
+from lossbench.cohort.planning import LARGEST, accepts, plan, widths
 
-__all__ = ["LARGEST", "Cohort", "accepts", "plan"]
+__all__ = ["LARGEST", "accepts", "plan", "widths"]

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lossbench import devices, metrics, models
+from lossbench import devices, metrics
 from lossbench.cohort._network import Network
 from lossbench.cohort._program import Program
 from lossbench.cohort._rows import features
+from lossbench.cohort.planning import widths
 from lossbench.data import Dataset
 from lossbench.errors import UsageError
 from lossbench.events import EpochMetrics
@@ -70,14 +71,14 @@ class Cohort:
             for split in _HELD_OUT
             if self.dataset.split(split) is not None
         }
-        widths = models.widths(preset.model, math.prod(dataset.shape), dataset.classes)
-        if widths is None:
+        layers = widths(preset.model, math.prod(dataset.shape), dataset.classes)
+        if layers is None:
             raise ValueError(f"model {preset.model.name} is no stack of linear layers")
         rows = network.training(features(self.dataset, "train", preset.data, dtype), self.dataset.train.target)
-        weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+        weights = sum((inputs + 1) * outputs for inputs, outputs in pairwise(layers))
         self._parts = network.divide(self.specs, max(1, network.cache_bytes // (2 * weights * dtype.itemsize)))
         self._programs = [
-            Program([self.specs[member] for member in part], self.dataset, rows, widths, network, dtype=dtype)
+            Program([self.specs[member] for member in part], self.dataset, rows, layers, network, dtype=dtype)
             for part in self._parts
         ]
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from lossbench import models
-from lossbench.spec import RunSpec
+from lossbench.spec import ModelSpec, RunSpec
 
-__all__ = ["LARGEST", "accepts", "evenly", "plan"]
+__all__ = ["LARGEST", "accepts", "evenly", "plan", "widths"]
 
 T = TypeVar("T")
 
@@ -23,13 +22,26 @@ def accepts(spec: RunSpec) -> bool:
     """
     preset = spec.preset
     return (
-        models.widths(preset.model, 1, 1) is not None
+        widths(preset.model, 1, 1) is not None
         and preset.optimizer.name == "sgd"
         and not preset.optimizer.redraw
         and preset.precision == "fp32"
         and preset.compile != "on"
         and not preset.data.augmented
     )
+
+
+def widths(spec: ModelSpec, features: int, classes: int) -> tuple[int, ...] | None:
+    """Layer widths of a model that is nothing but Linear and ReLU in turn, input and output included; else None."""
+    if spec.dropout:
+        return None
+    if spec.name == "linear" and not spec.hidden:
+        return (features, classes)
+    if spec.name == "hidden" and not spec.hidden:
+        return (features, features, classes)
+    if spec.name == "mlp" and spec.hidden:
+        return (features, *spec.hidden, classes)
+    return None
 
 
 def plan(specs: Sequence[RunSpec], *, largest: int = LARGEST) -> list[list[int]]:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -37,38 +38,41 @@ class Pool:
 
     def __init__(self, settings: Settings, *, workers: int, gpus: Sequence[str] = ()) -> None:
         self._settings = settings
-        self._gpus = gpus or _gpus_for(settings.device)
+        self._gpus = gpus or (visible_gpus() if settings.device in ("auto", "cuda") else ())
         self._slots = set(range(workers))
         self._errors: list[LossbenchError] = []
         self._kept: list[_Worker] = []
 
     def pace(self, groups: Sequence[Group]) -> float:
-        """Cell epochs per second of all workers together, each with one of the groups; they are kept for `run`.
+        """Cell epochs per second of as many workers as there are groups, each with one; they are kept for what follows.
 
         Raises:
-            LossbenchError: one of them could not start or train; none is kept.
+            LossbenchError: one of them could not start or train; only `close` is left to do.
         """
-        try:
-            for slot in sorted(self._slots):
-                try:
-                    self._kept.append(self._start(slot))
-                except OSError as error:
-                    raise _no_start(error) from None
-            for worker, group in zip(self._kept, groups, strict=False):
-                worker.answer()
-                worker.begin_rehearsal(group)
-            for worker in self._kept:
-                worker.answer()
-            # The clock starts once the last one is ready.
-            for worker in self._kept:
-                worker.go_on()
-            return sum(worker.end_rehearsal() for worker in self._kept)
-        except BaseException:
-            self.close()
-            raise
+        self.resize(len(groups))
+        for slot in range(len(self._kept), len(groups)):
+            try:
+                self._kept.append(self._start(slot))
+            except OSError as error:
+                raise _no_start(error) from None
+        for worker, group in zip(self._kept, groups, strict=True):
+            worker.come_up()
+            worker.begin_rehearsal(group, self._chosen())
+        for worker in self._kept:
+            worker.answer()
+        # The clock starts once the last one is ready.
+        for worker in self._kept:
+            worker.go_on()
+        return sum(worker.end_rehearsal() for worker in self._kept)
+
+    def resize(self, workers: int) -> None:
+        """Have so many workers from now on; those kept beyond them leave."""
+        self._slots = set(range(workers))
+        _dismiss(self._kept[workers:])
+        del self._kept[workers:]
 
     def close(self) -> None:
-        """Let workers go that were kept and have nothing to do."""
+        """Let all workers go that were kept; one in the midst of something ends at once."""
         _dismiss(self._kept)
         self._kept = []
 
@@ -91,7 +95,7 @@ class Pool:
                 # Only a worker that is up is given a group, so that a slow start holds no group back.
                 for worker in workers:
                     if worker.idle and waiting:
-                        worker.begin(waiting.pop())
+                        worker.begin(waiting.pop(), self._chosen())
                 vacant = slots - {worker.slot for worker in workers}
                 starting = sum(not worker.up for worker in workers)
                 for slot in sorted(vacant)[: max(0, len(waiting) - starting)]:
@@ -119,8 +123,12 @@ class Pool:
         could_not_begin(self._errors)
 
     def _start(self, slot: int) -> "_Worker":
-        threads = self._settings.threads or max(1, len(os.sched_getaffinity(0)) // len(self._slots))
-        return _Worker(slot, self._settings, _environment(slot, threads, self._gpus))
+        gpu = {"CUDA_VISIBLE_DEVICES": self._gpus[slot % len(self._gpus)]} if self._gpus else {}
+        return _Worker(slot, {**os.environ, **gpu})
+
+    def _chosen(self) -> Settings:
+        """What each worker trains with: its share of the cores where nobody has chosen a number of threads."""
+        return replace(self._settings, share=max(1, len(os.sched_getaffinity(0)) // len(self._slots)))
 
     def _heard(self, worker: "_Worker", stop: Stop) -> Iterator[Event]:
         """What a worker has to say; its death is told in its place."""
@@ -168,7 +176,7 @@ def _dismiss(workers: "Sequence[_Worker]") -> None:
 class _Worker:
     """A worker process as its parent sees it."""
 
-    def __init__(self, slot: int, settings: Settings, environment: dict[str, str]) -> None:
+    def __init__(self, slot: int, environment: dict[str, str]) -> None:
         ours, theirs = socket.socketpair()
         # Ctrl-C goes to the whole process group; a worker that begins with it blocked can never be hit by it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -190,19 +198,28 @@ class _Worker:
         self.live: set[str] = set()
         self.begun = False
         self.dead = False
-        self._send(settings)
 
     @property
     def idle(self) -> bool:
         return self.up and self.group is None
 
-    def begin(self, group: Group) -> None:
-        self.group, self.begun = group, False
-        self._send(group)
+    def come_up(self) -> None:
+        """Wait until it is up.
 
-    def begin_rehearsal(self, group: Group) -> None:
-        self.up, self.group = True, group
-        self._send(Rehearsal(group))
+        Raises:
+            LossbenchError: it died.
+        """
+        if not self.up:
+            self.answer()
+            self.up = True
+
+    def begin(self, group: Group, settings: Settings) -> None:
+        self.group, self.begun = group, False
+        self._send((group, settings))
+
+    def begin_rehearsal(self, group: Group, settings: Settings) -> None:
+        self.group = group
+        self._send((Rehearsal(group), settings))
 
     def go_on(self) -> None:
         self._send(True)
@@ -267,19 +284,6 @@ class _Worker:
         # A worker that has died is noticed when it is next listened to.
         with contextlib.suppress(OSError):
             self.connection.send(message)
-
-
-def _environment(slot: int, threads: int, gpus: Sequence[str]) -> dict[str, str]:
-    """The environment of the process of that number: its threads, and the one GPU it sees where there are any."""
-    mine = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    if gpus:
-        mine["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
-    return {**os.environ, **mine}
-
-
-def _gpus_for(device: str) -> Sequence[str]:
-    """The GPUs among which processes that train on that device are shared out."""
-    return visible_gpus() if device in ("auto", "cuda") else ()
 
 
 def visible_gpus() -> list[str]:

@@ -7,7 +7,7 @@ from lossbench.executors.work import Group, Settings
 
 __all__ = ["pace"]
 
-SECONDS = 2.0
+SECONDS = 1.0
 """How long a group trains."""
 
 WARM_UP = 2
@@ -16,7 +16,7 @@ WARM_UP = 2
 
 def pace(group: Group, settings: Settings, ready: Callable[[], None] = lambda: None) -> float:
     """Cell epochs per second of a group that trains in this process; `ready` is called before the clock starts."""
-    # Whoever starts workers to try them has no use for torch in its own process.
+    # Whoever starts workers to try them has no use for torch, and a worker sets its signals before torch loads.
     from lossbench.experiment import rehearse
 
     began, taken, count = 0.0, 0.0, 0
@@ -31,6 +31,11 @@ def pace(group: Group, settings: Settings, ready: Callable[[], None] = lambda: N
         return count > WARM_UP and taken > SECONDS
 
     in_an_epoch = rehearse(
-        group.cells, data_folder=settings.data_folder, device=settings.device, stop=stop, threads=settings.threads
+        group.cells,
+        data_folder=settings.data_folder,
+        device=settings.device,
+        stop=stop,
+        threads=settings.threads,
+        share=settings.share,
     )
     return (count - WARM_UP) / in_an_epoch * len(group.cells) / taken

@@ -45,6 +45,9 @@ class Settings:
     device: str = "auto"
     threads: int | None = None
     """CPU threads per process; None leaves it to the executor and the size of the network."""
+    share: int | None = None
+    """CPU threads of a process where `threads` leaves them open and the network gains by several; None for as many as
+    PyTorch takes by itself."""
     keep: Keep = "none"
     largest: int | None = None
     """The most rows of a batch that pass through a network at once; None for all of them."""
@@ -138,6 +141,7 @@ def train(
         stop=stop,
         run_ids=group.run_ids,
         threads=settings.threads,
+        share=settings.share,
         keep=settings.keep,
         owner=owner or {},
         watch=settings.watch,

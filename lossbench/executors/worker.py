@@ -56,18 +56,17 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     parent = _Parent(connection)
     signal.signal(signal.SIGTERM, parent.stop)
-    # Loaded before the first group is asked for, under the environment that the parent has chosen for this slot.
+    # Loaded before the first group is asked for, so that nobody waits for it then.
     importlib.import_module("lossbench.experiment")
     with contextlib.suppress(EOFError):
-        settings: Settings = connection.recv()
         parent.tell(None)
         while not parent.wishes_to_stop and (asked := connection.recv()) is not None:
             parent.busy = True
             match asked:
-                case Rehearsal(group=group):
+                case Rehearsal(group=group), Settings() as settings:
                     parent.tell(_rehearse(connection, settings, group))
-                case _:
-                    _work(parent, settings, asked)
+                case Group() as group, Settings() as settings:
+                    _work(parent, settings, group)
             parent.busy = False
             # A worker that was asked to stop leaves without a word, or it might be given another group on its way out.
             if not parent.wishes_to_stop:

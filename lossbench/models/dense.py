@@ -6,22 +6,6 @@ from torch import nn
 
 from lossbench.errors import UsageError
 from lossbench.models.registry import model
-from lossbench.spec import ModelSpec
-
-__all__ = ["widths"]
-
-
-def widths(spec: ModelSpec, features: int, classes: int) -> tuple[int, ...] | None:
-    """Layer widths of a model that is nothing but Linear and ReLU in turn, input and output included; else None."""
-    if spec.dropout:
-        return None
-    if spec.name == "linear" and not spec.hidden:
-        return (features, classes)
-    if spec.name == "hidden" and not spec.hidden:
-        return (features, features, classes)
-    if spec.name == "mlp" and spec.hidden:
-        return (features, *spec.hidden, classes)
-    return None
 
 
 @model("linear", "multinomial logistic regression", takes="features or images")

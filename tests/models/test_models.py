@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lossbench import models
+from lossbench import cohort, models
 from lossbench.errors import UsageError
 from lossbench.models.mobile import ShuffleUnit
 from lossbench.models.resnet import PaddedBlock
@@ -80,7 +80,7 @@ def test_the_seed_alone_decides_the_initial_weights(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_layer_widths_describe_exactly_the_stacks_of_linear_layers(name):
     spec, _ = example(name)
-    widths = models.widths(spec, 5, 7)
+    widths = cohort.widths(spec, 5, 7)
     assert (widths is not None) == (name in ("hidden", "linear", "mlp"))
     if widths is not None:
         matrices = [weight for weight in weights(spec, (5,), seed=0) if weight.ndim == 2]
