@@ -35,21 +35,34 @@ SELECT attempt, seq, run_id, 'epoch', $version, epoch, time, began, metrics, NUL
 """
 
 _SPELL = """
-INSERT INTO spell
+INSERT INTO spell (attempt, run_id, first_at, last_at, epoch)
 SELECT attempt, run_id, min(time), max(time), max(epoch) FROM measured GROUP BY attempt, run_id
+"""
+
+# A number once given stays: what is new gets the next ones.
+_WORDS = """
+INSERT INTO word
+SELECT (SELECT coalesce(max(number), 0) FROM word) + row_number() OVER (ORDER BY run_id, split, name), *
+FROM (
+    (SELECT run_id, NULL AS split, NULL AS name FROM measured UNION SELECT NULL, unnest($split), unnest($name))
+    EXCEPT SELECT run_id, split, name FROM word
+)
+"""
+
+_NUMBERS = """
+SELECT number FROM (SELECT unnest($split) AS split, unnest($name) AS name, unnest(range(len($name))) AS place)
+JOIN word USING (split, name) ORDER BY place
 """
 
 # Epochs go up in one run and down in the next: their differences then stay small, which saves two bytes a value.
 _IN_ORDER = """
-SELECT place, epoch, began, seq
-FROM (SELECT *, dense_rank() OVER (ORDER BY run_id) % 2 AS upwards FROM measured)
-ORDER BY run_id, CASE upwards WHEN 1 THEN epoch ELSE -epoch END, seq
+SELECT place, number AS run, epoch, began, seq FROM measured JOIN word USING (run_id)
+ORDER BY run, CASE run % 2 WHEN 1 THEN epoch ELSE -epoch END, seq
 """
 
 # Of a column that NumPy made, DuckDB takes NaN for a missing value.
-_METRIC = """
-INSERT INTO metric
-SELECT $run_id[line], epoch, $split[path], $name[path], coalesce(value, 'nan'), began, seq FROM numbers
+_READING = """
+INSERT INTO reading SELECT run, metric, epoch, coalesce(value, 'nan'), began, seq FROM readings
 """
 
 
@@ -69,30 +82,31 @@ def insert_epochs(connection: DuckDBPyConnection, rows: Sequence[EpochRow]) -> N
     connection.execute(_MEASURED, columns)
     connection.execute(_ENTRY, {"version": EVENT_VERSION})
     connection.execute(_SPELL)
-    ordered = connection.execute(_IN_ORDER).fetchnumpy()
-    events = [events[place] for place in ordered.pop("place")]
-    numbers, paths = _by_metric(ordered, [event.metrics.values for event in events])
+    # Most records have the same metrics.
+    kinds = {tuple(event.metrics.values) for event in events}
+    paths = sorted(set(chain.from_iterable(kinds)), key=lambda path: path.partition("/"))
     texts = {
-        "run_id": [event.run_id for event in events],
         "split": [path.partition("/")[0] for path in paths],
         "name": [path.partition("/")[2] for path in paths],
     }
-    connection.register("numbers", numbers)
-    connection.execute(_METRIC, texts)
-    connection.unregister("numbers")
+    connection.execute(_WORDS, texts)
+    numbers = connection.execute(_NUMBERS, texts).fetchnumpy()["number"]
+    ordered = connection.execute(_IN_ORDER).fetchnumpy()
+    records = [events[place].metrics.values for place in ordered.pop("place")]
+    connection.register("readings", _by_metric(ordered, records, paths, numbers))
+    connection.execute(_READING)
+    connection.unregister("readings")
 
 
 def _by_metric(
-    ordered: Mapping[str, Array], records: Sequence[Mapping[str, float]]
-) -> tuple[dict[str, Array], list[str]]:
-    """The rows of `metric` as columns, and the paths they name by their places, which count from 1 as in SQL.
+    ordered: Mapping[str, Array], records: Sequence[Mapping[str, float]], paths: Sequence[str], numbers: Array
+) -> dict[str, Array]:
+    """The rows of `reading` as columns, from the records in order and the numbers of the paths that they name.
 
     What is alike stands together: DuckDB packs it, and a question about one metric skips the others.
     """
-    # Most records have the same metrics.
     kinds = list(map(tuple, records))
-    paths = sorted(set(chain.from_iterable(set(kinds))), key=lambda path: path.partition("/"))
-    place = {path: at for at, path in enumerate(paths, 1)}
+    place = {path: at for at, path in enumerate(paths)}
     # The fewer bytes a number has, the faster NumPy sorts it.
     dtype = np.min_scalar_type(len(paths))
     places = {kind: np.array([place[path] for path in kind], dtype=dtype) for kind in set(kinds)}
@@ -101,4 +115,4 @@ def _by_metric(
     line = np.repeat(np.arange(len(records)), [len(kind) for kind in kinds])[by_path]
     value = np.fromiter(chain.from_iterable(record.values() for record in records), np.float64, len(path))
     columns = {name: column[line] for name, column in ordered.items()}
-    return {**columns, "path": path[by_path], "line": line + 1, "value": value[by_path]}, paths
+    return {**columns, "metric": numbers[path[by_path]], "value": value[by_path]}

@@ -8,6 +8,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
@@ -38,7 +39,7 @@ __all__ = [
     "troubles",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of `schema.sql`; a file of an earlier one is rebuilt, one of a later one refused."""
 
 BLOCK_BYTES = 1 << 16
@@ -80,7 +81,8 @@ def create_tables(connection: DuckDBPyConnection) -> None:
     connection.begin()
     connection.execute(resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
     connection.execute(
-        "INSERT INTO meta VALUES (?, ?, now() AT TIME ZONE 'UTC')", [SCHEMA_VERSION, f"lossbench {__version__}"]
+        f"CREATE VIEW meta AS SELECT {SCHEMA_VERSION} AS schema_version, 'lossbench {__version__}' AS made_by,"
+        f" TIMESTAMP '{datetime.now(UTC).replace(tzinfo=None)}' AS made_at"
     )
     connection.commit()
 

@@ -49,12 +49,12 @@ _DERIVED = (
     FROM incoming WHERE body->>'$.kind' = 'started'
     """,
     """
-    INSERT INTO ended
-    SELECT attempt, seq, body->>'$.run_id', time, body->>'$.status', body->>'$.reason'
+    INSERT INTO spell
+    SELECT attempt, body->>'$.run_id', time, time, NULL, seq, body->>'$.status', body->>'$.reason'
     FROM incoming WHERE body->>'$.kind' = 'ended'
     """,
     """
-    INSERT INTO spell
+    INSERT INTO spell (attempt, run_id, first_at, last_at, epoch)
     SELECT attempt, body->>'$.run_id' AS run_id, min(time), max(time), max((body->>'$.epoch')::INTEGER)
     FROM incoming WHERE body->>'$.kind' <> 'marked' GROUP BY attempt, run_id
     """,

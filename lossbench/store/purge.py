@@ -17,7 +17,9 @@ from lossbench.store.upkeep import drop_journals, quiet
 
 __all__ = ["purge"]
 
-_OF_RUNS = ("entry", "started", "ended", "spell", "metric", "prediction", "mark")
+_OF_RUNS = ("entry", "started", "spell", "word", "prediction", "mark")
+
+_READINGS = "INSERT INTO reading FROM old.reading SEMI JOIN word ON run = number"
 
 _ATTEMPTS = "SELECT DISTINCT attempt FROM entry WHERE run_id IN (SELECT unnest($runs))"
 
@@ -59,7 +61,11 @@ def _copy_others(store: Path, fresh: Path, new: duckdb.DuckDBPyConnection, run_i
         new.begin()
         new.execute("INSERT INTO ingested FROM old.ingested")
         for table in _OF_RUNS:
-            new.execute(f"INSERT INTO {table} FROM old.{table} WHERE run_id NOT IN (SELECT unnest($runs))", values)
+            # A word that stands for a metric is of no run.
+            new.execute(
+                f"INSERT INTO {table} FROM old.{table} WHERE (run_id IN (SELECT unnest($runs))) IS NOT TRUE", values
+            )
+        new.execute(_READINGS)
         new.commit()
         new.execute("DETACH old")
     except duckdb.Error as error:

@@ -1,15 +1,15 @@
 -- The present schema, whole. There are no keys and no indexes: rows are only ever added, and readers take the latest.
 -- Times are UTC. A different schema_version is brought here by writing a new file from the events.
--- The view `event` puts epochs and starts together again, whose bodies are not kept.
-
-CREATE TABLE meta (schema_version INTEGER, made_by VARCHAR, made_at TIMESTAMP);
+-- The view `event` puts epochs and starts together again, whose bodies are not kept. Every table takes a block at least,
+-- however few its rows: what can be said by a view is no table. The view `meta` (schema_version, made_by, made_at) is
+-- made beside this.
 
 -- How much of each journal is inside: complete lines up to `bytes`, the last number read, the file's size then. A
 -- further row of size -2 says that nothing will be added to it.
 CREATE TABLE ingested (attempt VARCHAR, bytes BIGINT, seq BIGINT, size BIGINT);
 
 -- One row per event; (attempt, seq) names it for ever. `v` is its version. `metrics` counts the values of an epoch,
--- which stand in `metric` under the same run, `began` and seq; a start stands in `started`; `body` holds the other
+-- which stand in `reading` under the same run, `began` and seq; a start stands in `started`; `body` holds the other
 -- kinds whole. `began` is when the process that tells of an epoch took up the run.
 CREATE TABLE entry (
     attempt VARCHAR, seq BIGINT, run_id VARCHAR, kind VARCHAR, v INTEGER, epoch INTEGER, time TIMESTAMP,
@@ -21,19 +21,28 @@ CREATE TABLE started (
     preset VARCHAR, loss VARCHAR, seed BIGINT, epochs INTEGER, from_epoch INTEGER, spec JSON, provenance JSON
 );
 
-CREATE TABLE ended (
-    attempt VARCHAR, seq BIGINT, run_id VARCHAR, time TIMESTAMP, status VARCHAR, reason VARCHAR
+-- What of a run was in a journal each time it was taken in: a row of its epochs, a row of everything else, and one of
+-- each end, which alone has a status, a reason and a seq.
+CREATE TABLE spell (
+    attempt VARCHAR, run_id VARCHAR, first_at TIMESTAMP, last_at TIMESTAMP, epoch INTEGER,
+    seq BIGINT, status VARCHAR, reason VARCHAR
 );
 
--- What of a run was in a journal each time it was taken in: a row of its epochs and a row of everything else.
-CREATE TABLE spell (
-    attempt VARCHAR, run_id VARCHAR, first_at TIMESTAMP, last_at TIMESTAMP, epoch INTEGER
-);
+CREATE VIEW ended AS
+SELECT attempt, seq, run_id, last_at AS time, status, reason FROM spell WHERE status IS NOT NULL;
+
+-- What the numbers in `reading` stand for: either a run, or a metric of a split.
+CREATE TABLE word (number UINTEGER, run_id VARCHAR, split VARCHAR, name VARCHAR);
+
+-- The values of epochs. A number that repeats from row to row takes next to nothing, a text a byte or more.
+CREATE TABLE reading (run UINTEGER, metric UINTEGER, epoch INTEGER, value DOUBLE, began TIMESTAMP, seq BIGINT);
 
 -- Of two records of an epoch the one counts whose process took up the run later.
-CREATE TABLE metric (
-    run_id VARCHAR, epoch INTEGER, split VARCHAR, name VARCHAR, value DOUBLE, began TIMESTAMP, seq BIGINT
-);
+CREATE VIEW metric AS
+SELECT of_run.run_id, epoch, of_metric.split, of_metric.name, value, began, seq
+FROM reading
+JOIN word AS of_run ON of_run.number = reading.run
+JOIN word AS of_metric ON of_metric.number = reading.metric;
 
 -- One row per run and split; element i of each list is row i of the split.
 CREATE TABLE prediction (

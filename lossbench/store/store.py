@@ -22,7 +22,7 @@ __all__ = ["Rows", "Store", "try_ingest"]
 
 _POLL_SECONDS = 0.02
 
-_TABLES = ("entry", "started", "ended", "spell", "metric", "prediction", "mark")
+_TABLES = ("entry", "started", "spell", "reading", "prediction", "mark")
 
 _WITHOUT_AN_END = "SELECT 1 FROM started ANTI JOIN ended USING (run_id, attempt) LIMIT 1"
 
@@ -219,6 +219,8 @@ def _beside(home: Home, notes: list[str], why: str) -> DuckDBPyConnection:
     connection.execute("CREATE TEMP VIEW ingested AS FROM held.main.ingested")
     taken = ingest.receipts(connection)
     connection.execute("DROP VIEW temp.ingested")
+    # Numbers that the file has given stand for the same here.
+    connection.execute("INSERT INTO word FROM held.main.word")
     notes += ingest.take_in(connection, home, taken)
     for table in _TABLES:
         connection.execute(f"CREATE TEMP VIEW {table} AS FROM memory.main.{table} UNION ALL FROM held.main.{table}")

@@ -23,7 +23,7 @@ grow with them, but for kept predictions."""
 
 _BLOCKS = "SELECT block_size, used_blocks, free_blocks FROM pragma_database_size()"
 
-_TABLES = ("entry", "started", "ended", "metric", "prediction", "mark", "spell", "ingested")
+_TABLES = ("entry", "started", "spell", "word", "reading", "prediction", "mark", "ingested")
 
 # Every statement counts rows that must not be there.
 _CHECKS = {
@@ -69,7 +69,7 @@ def info(home: Home) -> dict[str, str | int]:
         ((version, made_by, made_at),) = store.rows("SELECT schema_version, made_by, made_at FROM meta")
         statuses = dict(store.rows("SELECT status, count(*) FROM run WHERE NOT removed GROUP BY ALL ORDER BY ALL"))
         ((removed,),) = store.rows("SELECT count(*) FROM run WHERE removed")
-        counts = {table: store.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("entry", "metric")}
+        counts = {table: store.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("entry", "reading")}
     told = sizes(home)
     return {
         "home": str(home.root),
@@ -82,7 +82,7 @@ def info(home: Home) -> dict[str, str | int]:
         **{f"runs {status}": count for status, count in statuses.items()},
         "runs removed": removed,
         "events": counts["entry"],
-        "metric values": counts["metric"],
+        "metric values": counts["reading"],
         "journals": len(told),
         "journal bytes": sum(told.values()),
         "checkpoint bytes": sum(_bytes(path) for path in home.checkpoints.glob("*")),

@@ -36,7 +36,7 @@ def test_a_sound_store_is_found_sound_and_its_size_is_told(filled: Home, lossben
 def test_damage_is_reported_with_its_exit_code_and_mended_by_a_rebuild(filled: Home, lossbench: Lossbench) -> None:
     assert lossbench("ls").code == 0
     connection = duckdb.connect(str(filled.store))
-    connection.execute("DELETE FROM metric")
+    connection.execute("DELETE FROM reading")
     connection.close()
     assert lossbench("store", "check").code == ExitCode.DAMAGED
     rebuilt = lossbench("store", "rebuild")
