@@ -325,6 +325,20 @@ def test_a_logarithmic_axis_has_numbers_on_paper(tmp_path: Path) -> None:
     assert {"<!-- 0.01 -->", "<!-- 0.1 -->"} <= set(re.findall(r"<!-- .*? -->", text))
 
 
+def test_a_long_title_and_caption_stay_on_the_sheet() -> None:
+    from matplotlib.textpath import TextPath
+
+    title = "reliability of test predictions on uci-wine-hidden, uci-iris-hidden and 4 more; " * 3
+    figure = replace(FIGURES["panels"], title=title.upper(), caption=title * 2)
+    svg = charts.svg(figure)
+    (width,) = map(float, re.findall(r'<svg [^>]*width="([\d.]+)pt"', svg))
+    sizes = {9: title.upper().split()[0], 7: title.split()[0]}
+    for size, word in sizes.items():
+        lines = [line for line in re.findall(r"<!-- (.*?) -->", svg) if word in line]
+        assert lines
+        assert max(TextPath((0, 0), line, size=size).get_extents().width for line in lines) < width
+
+
 @pytest.mark.parametrize(("suffix", "magic"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
 def test_files_for_papers_are_reproducible(suffix: str, magic: bytes, tmp_path: Path) -> None:
     first, second = (tmp_path / f"{take}.{suffix}" for take in ("first", "second"))

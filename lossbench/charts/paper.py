@@ -22,7 +22,9 @@ _GRAY = "0.6"
 _BAR_SHADE = 0.5
 _LEGEND_ROW = 0.17
 """Inches."""
-_TICK_LETTERS, _LEGEND_LETTERS, _LETTERS_PER_INCH = 40, 72, 17
+_TICK_LETTERS, _LEGEND_LETTERS = 40, 72
+_TITLE_LETTERS, _CAPTION_LETTERS = 13, 17
+"""Per inch."""
 _UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -56,14 +58,13 @@ def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]
         wide = max(6.0 if names else 5.0, 3.4 * across)
         sheet = Sheet(figsize=(wide, sum(heights) + 0.6), layout="constrained")
-        letters = round(wide * _LETTERS_PER_INCH)
         grid = sheet.add_gridspec(down + 1, across, height_ratios=heights)
         for position, panel in enumerate(figure.panels):
             _panel(panel, sheet.add_subplot(grid[1 + position // across, position % across]))
         _legend(figure, sheet.add_subplot(grid[0, :]))
-        sheet.suptitle(textwrap.fill(figure.title, letters), fontsize=9)
+        sheet.suptitle(textwrap.fill(figure.title, round(wide * _TITLE_LETTERS)), fontsize=9)
         if figure.caption:
-            sheet.supxlabel(textwrap.fill(figure.caption, letters), fontsize=7, color="0.35")
+            sheet.supxlabel(textwrap.fill(figure.caption, round(wide * _CAPTION_LETTERS)), fontsize=7, color="0.35")
         _settle(sheet)
         content = io.BytesIO()
         sheet.savefig(content, format=kind, dpi=200, metadata=_UNDATED[kind])
