@@ -82,8 +82,8 @@ def save(
         try:
             torch.save(body, cast("IO[bytes]", out))
         except RuntimeError as error:
-            # Torch tells of a place in the file, and nothing of the disk.
-            raise out.error or error from error
+            # Whatever kept it from writing, a full disk or Ctrl-C, torch hides behind a word about places in the file.
+            raise error.__context__ or error from None
         out.write(out.digest())
 
     _write(retention.of_program(home, name), fill)
@@ -183,20 +183,15 @@ def load(home: Home, run_id: str, spec: RunSpec) -> Checkpoint | None:
 
 
 class _Digested:
-    """A file that knows the SHA-256 of what was written to it, and what went wrong with the disk."""
+    """A file that knows the SHA-256 of what was written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._hash = hashlib.sha256()
-        self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self._hash.update(data)
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
+        return self._file.write(data)
 
     def flush(self) -> None:
         """Hand on what a buffer holds back."""

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import shutil
+import signal
+import time
 
 import pytest
 import torch
@@ -98,6 +100,27 @@ def test_a_write_that_breaks_off_leaves_the_earlier_checkpoint(home, monkeypatch
     assert names(home) == {*before, "attempt-0.members.older"}
     # What cannot be settled is saved all the same.
     assert checkpoint.load(home, RUN, SPEC).epoch == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file may be open and not yet named
+def test_an_interrupt_in_the_middle_of_a_save_is_no_fault_of_the_disk(home):
+    settled(home)
+    asked, large = {RUN: checkpoint.asked(SPEC)}, {RUN: {"weight": torch.zeros(1_000_000)}}
+    began = time.perf_counter()
+    checkpoint.save(home, "attempt-0", asked, large, epoch=2, threads=1)
+    took = time.perf_counter() - began
+    interrupted = 0
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for share in range(1, 20):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, took * share / 20)
+            checkpoint.save(home, "attempt-0", asked, large, epoch=3, threads=1)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+    signal.signal(signal.SIGALRM, before)
+    assert interrupted
+    assert checkpoint.load(home, RUN, SPEC).epoch in (2, 3)
 
 
 def test_a_disk_that_gives_back_other_bytes_leaves_the_earlier_checkpoint(home, monkeypatch):

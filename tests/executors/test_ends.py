@@ -134,7 +134,7 @@ def test_a_run_on_two_devices_ends_by_signals_and_takes_its_helpers_along(number
     # Held meanwhile, or it might be done with the first signal before the second comes.
     for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
         os.killpg(process.pid, number)
-    process.communicate(timeout=60)
-    assert process.returncode == code
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
     assert [(body["status"], body["reason"]) for body in told(home, "ended")] == [("interrupted", reason)]
     assert left(process.pid) == []
