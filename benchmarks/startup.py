@@ -90,7 +90,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     lossbench = (sys.executable, "-m", "lossbench")
     print(f"{os.cpu_count()} cores {platform.machine()}, Linux, Python {platform.python_version()},", end=" ")
-    print(", ".join(f"{name} {version(name)}" for name in ("typer", "torch", "duckdb")))
+    print(", ".join(f"{name} {version(name)}" for name in ("typer", "torch", "duckdb", "plotext")))
     with tempfile.TemporaryDirectory() as folder:
         load()
         count = len(typer.main.get_command(app).commands)

@@ -29,7 +29,7 @@ __all__ = ["Check", "examine"]
 
 Verdict = Literal["good", "bad", "warn"]
 
-_LIBRARIES = ("torch", "torchvision", "numpy", "numba", "scipy", "duckdb", "filelock", "typer", "rich")
+_LIBRARIES = ("torch", "torchvision", "numpy", "numba", "scipy", "duckdb", "filelock", "typer", "rich", "plotext")
 _GIB = 2**30
 _ROOMY_GIB, _CRAMPED_GIB = 5.0, 0.5
 _FEWEST_FILES = 256

@@ -1,12 +1,15 @@
-"""One panel as text: its marks on a grid of character cells, with its axes around them."""
+"""One panel on plotext's canvas, with the geometry of its character cells.
 
+plotext has a single figure for the whole process; every canvas takes it over and gives it up as text.
+"""
+
+import re
 import textwrap
-from collections.abc import Callable, Iterator
 
 import numpy as np
+import plotext
 
 from lossbench.charts.figure import Array, Axis, Bars, Box, Line, Panel, Points, Rule, Span
-from lossbench.charts.raster import Raster
 from lossbench.charts.scale import limits, place, places, ticks
 
 __all__ = ["Canvas", "color_of", "marker_of"]
@@ -15,7 +18,11 @@ _MARKERS = "●▲■◆○△□◇+×abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO
 _COLORS = (33, 208, 35, 170, 160, 37, 142, 99, 245, 130)
 """Of the 256-colour palette, all legible on black and on white."""
 _GRAY = 245
+_DOTS_ACROSS = 2
+"""Of a braille letter."""
 _LEAST_ROWS = 4
+_BLANK = "\N{NO-BREAK SPACE}"
+"""plotext fails where a label is empty."""
 
 
 def marker_of(series: int) -> str:
@@ -29,11 +36,12 @@ def color_of(series: int) -> int:
 
 
 class Canvas:
-    """One panel of a given width and height in character cells."""
+    """One panel on plotext's single figure, with the geometry of its character cells."""
 
     def __init__(self, panel: Panel, width: int, height: int) -> None:
         self.panel = panel
         self.x, self.y = limits(panel, "x"), limits(panel, "y")
+        # plotext leaves a title out that is wider than the picture.
         title = textwrap.wrap(panel.x.label, width, break_on_hyphens=False)
         self.title = [" " * (width // 2 - (len(line) - 1) // 2) + line for line in title]
         self.rows = max(_LEAST_ROWS, height - len(self.title) - 2)
@@ -43,15 +51,27 @@ class Canvas:
             self.rows = 2 * count + 1 if airy else count
             self.y = (-0.5, count - 0.5) if airy else (0.0, count - 1.0)
         self.y_ticks = _outlined(panel.y, ticks(panel.y, *self.y, most=max(2, self.rows // 3)))
-        self.margin = max((len(label) for _, label in self.y_ticks), default=0)
-        self.columns = max(8, width - self.margin - 1)
+        margin = max((len(label) for _, label in self.y_ticks), default=0) + 1
+        self.columns = max(8, width - margin)
         self.x_ticks = self._spaced(ticks(panel.x, *self.x, most=max(2, self.columns // 9)))
-        # Numbers grow upwards; the first category is at the top.
-        down = self.y if panel.y.names else self.y[::-1]
-        self.raster = Raster(self.rows, self.columns, self.x, down)
+        # Else the terminal that this process happens to have would cap the size.
+        plotext.terminal.limit(False, False)
+        figure = self.figure = plotext.figure
+        figure.clear()
+        figure.theme("simple")
+        figure.plot_size(width, self.rows + 2)
+        figure.legend(False)
+        figure.axes(False, axis="x", side="upper")
+        figure.axes(False, axis="y", side="right")
+        flip = -1 if panel.y.names else 1
+        for name, (low, high), marks in (("x", self.x, self.x_ticks), ("y", self.y, self.y_ticks)):
+            ruler = figure.ruler(name)
+            ruler.lim(low, high)
+            ruler.ticks([spot for spot, _ in marks], [label if label.strip() else _BLANK for _, label in marks])
+        figure.ruler("y").direction(flip)
 
     def lines(self, color: bool) -> list[str]:
-        """The panel's marks drawn over one another, references first, single points and signs last; then its axes."""
+        """The panel's marks drawn over one another: references first, single points and signs last."""
         for kind in (Rule, Bars, Span, Box, Line, Points):
             for mark in self.panel.marks:
                 if isinstance(mark, kind):
@@ -59,33 +79,15 @@ class Canvas:
         signed = [mark for mark in self.panel.marks if isinstance(mark, Line) and not mark.thin]
         for order, mark in enumerate(signed):
             self._signs(mark, order, len(signed))
-        names = dict(_placed(self.y_ticks, self.raster.row_of, self.rows))
-        beside = [names.get(row, "").rjust(self.margin) + ("┤" if row in names else "│") for row in range(self.rows)]
-        picture = map("".join, zip(beside, self.raster.lines(color), strict=True))
-        return [*picture, *self._x_axis()]
-
-    def _x_axis(self) -> list[str]:
-        """The axis with its ticks, their labels, and what it shows."""
-        axis, labels = "─" * self.columns, " " * self.columns
-        for column, label in _placed(self.x_ticks, self.raster.column_of, self.columns):
-            size = len(label)
-            middle = column - (size - 1) // 2
-            # Beneath the tick, as nearly centred as the labels before it and the edges allow.
-            for first in sorted(range(column - size + 1, column + 1), key=lambda first: abs(first - middle)):
-                room = labels[max(0, first - 1) : first + size]
-                if first >= 0 and first + size <= self.columns and not room.strip():
-                    labels = labels[:first] + label + labels[first + size :]
-                    axis = axis[:column] + "┬" + axis[column + 1 :]
-                    break
-        blank = " " * self.margin
-        return [f"{blank}└{axis}", f"{blank} {labels}", *self.title]
+        text = self.figure.build().string(colorless=not color)
+        return [*map(_tidy, text.splitlines()), *self.title]
 
     def _draw(self, mark: object) -> None:
         match mark:
             case Rule(axis="x", at=at):
-                self.raster.signs(np.full(self.rows, places(self.panel.x, at)), self._row_centres(), "┊", _GRAY)
+                self._dots(np.full(self.rows, places(self.panel.x, at)), self._row_centres(), "┊", _GRAY)
             case Rule(at=at):
-                self.raster.signs(self._column_centres(), np.full(self.columns, places(self.panel.y, at)), "┄", _GRAY)
+                self._dots(self._column_centres(), np.full(self.columns, places(self.panel.y, at)), "┄", _GRAY)
             case Bars():
                 self._bars(mark)
             case Span():
@@ -103,7 +105,24 @@ class Canvas:
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
         whole = np.isfinite(x) & np.isfinite(y)
         for run in np.flatnonzero(np.diff(np.concatenate([[False], whole, [False]]).astype(int))).reshape(-1, 2):
-            self.raster.curve(x[slice(*run)], y[slice(*run)], shade)
+            part = self._thinned(x[slice(*run)], y[slice(*run)])
+            signal = self.figure.signal(*part.tolist(), marker=plotext.marker("braille", shade))
+            self.figure.draw(signal.lines())
+
+    def _thinned(self, x: Array, y: Array) -> Array:
+        """The points [2, m] of a curve that change its picture: first, lowest, highest and last of each column of dots.
+
+        Whatever lies between them falls on dots that the lines through them set anyway, but for a few at corners.
+        """
+        columns = _DOTS_ACROSS * self.columns
+        if len(x) <= 4 * columns or np.any(np.diff(x) < 0):
+            return np.stack([x, y])
+        # As plotext rounds: the ends of the axis lie in the middle of the first and the last character.
+        column = np.floor((x - self.x[0]) / (self.x[1] - self.x[0]) * _DOTS_ACROSS * (self.columns - 1))
+        starts = np.flatnonzero(np.diff(column, prepend=column[0] - 1))
+        ends = np.append(starts[1:], len(x)) - 1
+        by_height = np.lexsort((y, column))
+        return np.stack([x, y])[:, np.unique(np.concatenate([starts, ends, by_height[starts], by_height[ends]]))]
 
     def _signs(self, mark: Line, order: int, count: int) -> None:
         """Put a series' sign and interval on its curve now and then, in other columns than those of its neighbours.
@@ -130,7 +149,7 @@ class Canvas:
             beside = spots[np.unique(np.abs(spots - x[whole, None]).argmin(axis=1))]
             low, high = (np.interp(beside, x[whole], each) for each in ends)
             self._strokes("y", beside, low, high, "│", color_of(mark.series))
-        self.raster.signs(spots, np.interp(spots, x[whole], y[whole]), marker_of(mark.series), color_of(mark.series))
+        self._dots(spots, np.interp(spots, x[whole], y[whole]), marker_of(mark.series), color_of(mark.series))
 
     def _points(self, mark: Points) -> None:
         x, y = place(self.panel.x, mark.x), place(self.panel.y, mark.y)
@@ -140,14 +159,14 @@ class Canvas:
             self._strokes(mark.along, across, place(axis, mark.low), place(axis, mark.high), glyph, shade)
             if mark.along == "x":
                 self._crossings(y, mark.low, mark.high, shade)
-        self.raster.signs(x, y, marker_of(mark.series), shade)
+        self._dots(x, y, marker_of(mark.series), shade)
 
     def _crossings(self, y: Array, low: Array, high: Array, shade: int) -> None:
         """Intervals along x over the reference lines that they would hide."""
         for rule in self.panel.marks:
             if isinstance(rule, Rule) and rule.axis == "x":
                 over = y[(low < rule.at) & (high > rule.at)]
-                self.raster.signs(np.full(len(over), places(self.panel.x, rule.at)), over, "┼", shade)
+                self._dots(np.full(len(over), places(self.panel.x, rule.at)), over, "┼", shade)
 
     def _box(self, mark: Box) -> None:
         shade, y = color_of(mark.series), np.array([mark.y])
@@ -155,7 +174,7 @@ class Canvas:
         self._strokes("x", y, five[:1], five[4:], "─", shade)
         self._strokes("x", y, five[1:2], five[3:4], "▒", shade)
         for value, glyph in ((five[:1], "├"), (five[4:], "┤"), (five[2:3], "┃")):
-            self.raster.signs(value, y, glyph, shade)
+            self._dots(value, y, glyph, shade)
 
     def _bars(self, mark: Bars) -> None:
         centres, rows = self._column_centres(), self._row_centres()
@@ -165,7 +184,7 @@ class Canvas:
         reach = heights[owner] + abs(rows[1] - rows[0]) / 4
         column, row = np.meshgrid(centres, rows)
         inside = (column >= edges[0]) & (column <= edges[-1]) & (row <= reach) & (mark.heights[owner] > 0)
-        self.raster.signs(column[inside], row[inside], "▒", color_of(mark.series))
+        self._dots(column[inside], row[inside], "▒", color_of(mark.series))
 
     def _strokes(self, along: str, across: Array, low: Array, high: Array, glyph: str, shade: int) -> None:
         """Straight lines of one glyph along an axis, each from a low to a high place, in every cell they pass."""
@@ -177,7 +196,14 @@ class Canvas:
                 others.append(np.full(len(spots[-1]), other))
         drawn, same = np.concatenate(spots), np.concatenate(others)
         x, y = (drawn, same) if along == "x" else (same, drawn)
-        self.raster.signs(x, y, glyph, shade)
+        self._dots(x, y, glyph, shade)
+
+    def _dots(self, x: Array, y: Array, glyph: str, shade: int) -> None:
+        seen = np.isfinite(x) & np.isfinite(y)
+        if seen.any():
+            self.figure.draw(
+                self.figure.signal(x[seen].tolist(), y[seen].tolist(), marker=plotext.marker(glyph, shade))
+            )
 
     def _column_centres(self) -> Array:
         return np.linspace(*self.x, self.columns)
@@ -201,11 +227,7 @@ def _outlined(axis: Axis, marks: list[tuple[float, str]]) -> list[tuple[float, s
     return [(spot, label.ljust(longest)) for (spot, _), label in zip(marks, labels, strict=True)]
 
 
-def _placed(
-    marks: list[tuple[float, str]], cells_of: Callable[[Array], Array], count: int
-) -> Iterator[tuple[int, str]]:
-    """The cell of each tick among the `count` of its axis; those beyond are left out."""
-    cells = np.floor(cells_of(np.array([spot for spot, _ in marks])))
-    for cell, (_, label) in zip(cells.tolist(), marks, strict=True):
-        if 0 <= cell < count:
-            yield int(cell), label
+def _tidy(line: str) -> str:
+    """Without plotext's resets and spaces where nothing is coloured."""
+    line = re.sub(r"^\x1b\[0m|\x1b\[0m(?= *\x1b\[0m$)", "", line.replace(_BLANK, " "))
+    return re.sub(r" *(\x1b\[0m)?$", r"\1", line) if "\x1b[38" in line else line.removesuffix("\x1b[0m").rstrip()
