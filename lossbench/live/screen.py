@@ -49,9 +49,9 @@ def frame(watched: Watched, *, width: int, height: int, color: bool) -> str:
     return "".join(f"{line}\n" for line in [head[:width], "", *lines, *(_dim(line[:width], color) for line in foot)])
 
 
-def sparkline(values: Sequence[float], most: int = _TREND) -> str:
+def sparkline(values: Sequence[float]) -> str:
     """The last values as little bars between the smallest and the largest of them; a dot for NaN."""
-    recent = np.array(values[-most:], dtype=np.float64)
+    recent = np.array(values[-_TREND:], dtype=np.float64)
     finite = recent[np.isfinite(recent)]
     if not len(finite):
         return "·" * len(recent)

@@ -81,7 +81,8 @@ def examine(text: str) -> Report:
     )
 
 
-def _sample(classes: int = 5, rows: int = 16) -> tuple[Tensor, Tensor]:
+def _sample(classes: int = 5) -> tuple[Tensor, Tensor]:
+    rows = 16
     generator = torch.Generator().manual_seed(1)
     logits = 2 * torch.randn(rows, classes, generator=generator, dtype=torch.float64)
     return logits, torch.randint(0, classes, (rows,), generator=generator)

@@ -74,23 +74,20 @@ def bound_loss(curve: Curve, knobs: Mapping[str, Any]) -> Callable[[Tensor, Tens
     return functools.partial(_FixedLoss.apply, functools.partial(curve, **knobs))
 
 
-def true_class_and_residual(logits: Tensor, target: Tensor, dim: int = -1) -> tuple[TrueClass, Tensor]:
-    """The true class and p_j - [j = y], the gradient of cross entropy in the logits, whose classes lie along `dim`.
-
-    Of logits [N, C] these are [N, 1] and [N, C].
-    """
-    index = target.unsqueeze(dim)
-    residual = torch.softmax(logits, dim)
-    p = residual.gather(dim, index)
-    not_p = residual.scatter_(dim, index, 0.0).sum(dim, keepdim=True)
+def true_class_and_residual(logits: Tensor, target: Tensor) -> tuple[TrueClass, Tensor]:
+    """The true class [N, 1] and p_j - [j = y] [N, C], the gradient of cross entropy in the logits [N, C]."""
+    index = target.unsqueeze(-1)
+    residual = torch.softmax(logits, -1)
+    p = residual.gather(-1, index)
+    not_p = residual.scatter_(-1, index, 0.0).sum(-1, keepdim=True)
     ce = (not_p / p).log1p_()
     smallest = _smallest(p.dtype)
     # What this takes is two more passes over the classes, so a processor looks first whether any sample needs it;
     # elsewhere looking would take longer. What a sample gets does not depend on what the others need.
     if not _at_hand(p) or p.min().item() < smallest:
-        below_top = logits.amax(dim, keepdim=True) - logits.gather(dim, index)
-        ce = torch.where(p < smallest, below_top - residual.amax(dim, keepdim=True).log(), ce)
-    return TrueClass(ce, p, not_p), residual.scatter_(dim, index, -not_p)
+        below_top = logits.amax(-1, keepdim=True) - logits.gather(-1, index)
+        ce = torch.where(p < smallest, below_top - residual.amax(-1, keepdim=True).log(), ce)
+    return TrueClass(ce, p, not_p), residual.scatter_(-1, index, -not_p)
 
 
 @functools.cache

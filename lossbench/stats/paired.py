@@ -124,8 +124,7 @@ def correlation(baseline: NDArray[np.float64], candidate: NDArray[np.float64]) -
     return float(left @ right) / scale if scale > 0 else math.nan
 
 
-def sd_interval(sd: float, df: float, level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of a normal standard deviation: sd * sqrt(df / chi2_df)."""
-    tail = (1 - level) / 2
-    low, high = (sd * math.sqrt(df / chi_square_quantile(p, df)) for p in (1 - tail, tail))
+def sd_interval(sd: float, df: float) -> tuple[float, float]:
+    """95 % confidence interval of a normal standard deviation: sd * sqrt(df / chi2_df)."""
+    low, high = (sd * math.sqrt(df / chi_square_quantile(p, df)) for p in (0.975, 0.025))
     return low, high

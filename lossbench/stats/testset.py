@@ -80,17 +80,17 @@ def mcnemar_p(gained: int, lost: int) -> float:
     return min(1.0, 2 * binomial_cdf(min(gained, lost), gained + lost, 0.5))
 
 
-def largest_discordance(net: int, alpha: float = 0.05) -> int:
-    """The most rows two models may disagree on while a net gain of `net` rows keeps McNemar's p below alpha, or 0."""
-    # With b = net + c the p grows with c, so the last c below alpha is found by doubling and halving.
-    if not mcnemar_p(net, 0) < alpha:
+def largest_discordance(net: int) -> int:
+    """The most rows two models may disagree on while a net gain of `net` rows keeps McNemar's p below 0.05, or 0."""
+    # With b = net + c the p grows with c, so the last c below 0.05 is found by doubling and halving.
+    if not mcnemar_p(net, 0) < 0.05:
         return 0
     low, high = 0, 1
-    while mcnemar_p(net + high, high) < alpha:
+    while mcnemar_p(net + high, high) < 0.05:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if mcnemar_p(net + middle, middle) < alpha else (low, middle)
+        low, high = (middle, high) if mcnemar_p(net + middle, middle) < 0.05 else (low, middle)
     return net + 2 * low
 
 
