@@ -56,7 +56,7 @@ def flips(store: Store, selection: Selection, *, epoch: int | None = None, limit
     starts = {run: first for run, found in kept.items() if (first := _first(found, epoch)) is not None}
     if not starts:
         known = sorted({each for found in kept.values() for each in found[:-1]})
-        hint = f"kept are those of {', '.join(map(str, known))}" if known else "train with -s keep_predictions=[70]"
+        hint = f"kept are those of {', '.join(map(str, known))}" if known else "train with -s 'keep_predictions=[5]'"
         wanted = "an epoch before the last" if epoch is None else f"epoch {epoch}"
         raise NothingFound(f"no selected run kept its predictions of {wanted}; {hint}")
     late = queries.predictions(store, selection)
