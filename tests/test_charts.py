@@ -227,6 +227,15 @@ def test_an_endless_page_shows_every_panel_at_a_readable_height() -> None:
     assert len(text.splitlines()) == 2 + 5 * 12 + 1
 
 
+def test_panels_that_belong_together_stand_side_by_side() -> None:
+    pairs = replace(MANY, panels=MANY.panels[:6], together=2)
+    texts = [charts.text(figure, width=120, height=30, color=False) for figure in (pairs, replace(pairs, together=1))]
+    first, *_ = (line.split() for line in texts[0].splitlines() if "preset 0" in line)
+    assert first == ["preset", "0", "preset", "1"]
+    assert re.search("preset 1 +preset 2", texts[1])
+    assert "preset 0" in charts.text(pairs, width=40, height=30, color=False)
+
+
 def dots(figure: Figure, width: int) -> set[tuple[int, int, int]]:
     """The braille dots of a picture: line, column, bit."""
     lines = charts.text(figure, width=width, height=23, color=False).splitlines()

@@ -149,8 +149,8 @@ class Figure:
     series: tuple[str, ...] = ()
     """Names in the order of their markers and colours; an empty name stays out of the legend."""
     caption: str = ""
-    across: int = 3
-    """How many panels belong side by side on paper."""
+    together: int = 1
+    """How many neighbouring panels show the same thing from several sides, and are not to be torn apart."""
 
 
 def array(values: ArrayLike | Sequence[float | None]) -> Array:

@@ -19,6 +19,7 @@ __all__ = ["draw"]
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*")
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B22222", "#56B4E9", "#8C8C00", "#6A4C93", "#7F7F7F", "#8C564B")
 _GRAY = "0.6"
+_ACROSS = 3
 _BAR_SHADE = 0.5
 _LEGEND_ROW = 0.17
 """Inches."""
@@ -52,7 +53,8 @@ def draw(figure: Figure, kind: Literal["svg", "pdf", "png"]) -> bytes:
     except ImportError as error:
         raise UsageError(f"drawing {kind} needs matplotlib: pip install 'lossbench[figures]'") from error
     with matplotlib.rc_context(_STYLE):
-        across = 2 if len(figure.panels) == 4 else min(len(figure.panels), figure.across)
+        most = 2 if len(figure.panels) == 4 else min(len(figure.panels), _ACROSS)
+        across = most - most % figure.together or most
         down = -(-len(figure.panels) // across)
         names = max(sum(len(_folded(name)) for name in panel.y.names) for panel in figure.panels)
         heights = [_LEGEND_ROW * _legend_rows(figure), *[max(2.6, 0.9 + 0.22 * names)] * down]

@@ -29,7 +29,8 @@ def draw(figure: Figure, *, width: int, height: int, color: bool, endless: bool 
     head = [_bold(line, color) for line in _fold(figure.title, width)] + list(_legend(figure.series, width, color))
     foot = _fold(figure.caption, width) if figure.caption else []
     room = height - len(head) - len(foot)
-    across = _panels_across(len(figure.panels), width, room)
+    most = _panels_across(len(figure.panels), width, room)
+    across = most - most % figure.together or most
     down = -(-len(figure.panels) // across)
     least = _READABLE_HEIGHT if endless and down > 1 else _LEAST_HEIGHT
     each = max(least, room // down)

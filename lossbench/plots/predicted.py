@@ -51,7 +51,7 @@ def draw_calibration(store: Store, request: Request) -> Figure:
         panels=tuple(panels),
         series=losses,
         caption=f"{_BINS} equal bins, predictions of {_runs(groups, found)} pooled per loss",
-        across=2,
+        together=2,
     )
 
 
