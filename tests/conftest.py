@@ -1,10 +1,11 @@
 """Fixtures every test may use."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ settings.register_profile("lossbench", deadline=None)
 settings.load_profile("lossbench")
 
 REAL_DATA = Path(os.environ.get("LOSSBENCH_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def garbage() -> Iterator[None]:
+    """A command leaves its garbage to the end of its process, which here goes on."""
+    yield
+    gc.unfreeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Commands that `torchrun` may start as several processes, of which the first one is the command."""
 
 import functools
+import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ def alongside(command: Callable[..., None]) -> Callable[..., None]:
 
         launch = launched()
         if launch is not None and launch.rank:
+            gc.enable()
             assist(values["how"].device)
             return
         with leading():

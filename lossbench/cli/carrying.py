@@ -1,5 +1,6 @@
 """Carrying out a plan in sight of the store and of whoever watches."""
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +89,7 @@ def carry(
                 show_event(event)
                 match event:
                     case RunStarted():
+                        gc.enable()  # everything is imported now, and what follows may take days
                         begun[event.run_id] = event.key
                         if reason := event.provenance.get("uncompiled"):
                             note(f"run {event.run_id} trains uncompiled, since compiling failed: {reason}")

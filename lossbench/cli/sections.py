@@ -1,5 +1,6 @@
 """The list of commands in `lossbench --help`: in the order in which an experiment needs them, and where each is."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -7,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-__all__ = ["SECTIONS", "ReaderGoneError", "Sections", "load"]
+__all__ = ["SECTIONS", "SOON_DONE", "ReaderGoneError", "Sections", "load"]
 
 SECTIONS = {
     "Train": ("run", "sweep", "tune", "watch", "stop", "rerun"),
@@ -17,6 +18,9 @@ SECTIONS = {
     "Upkeep": ("store", "doctor"),
 }
 """Titles and commands"""
+
+SOON_DONE = frozenset(("run", "sweep", *SECTIONS["Judge"], *SECTIONS["Runs"]))
+"""Commands that end before garbage could pile up; for those that train, that holds until their first event."""
 
 _MODULES = {"set": "marks", "rm": "marks", "restore": "marks", "export": "exchange", "import": "exchange"}
 """Of the commands that share one; every other has one of its own name."""
@@ -63,6 +67,8 @@ class Sections(TyperGroup):
             ReaderGoneError: in place of the broken pipe, of which Typer would make the exit code of a failed run.
         """
         with _reader():
+            # What has been imported so far stays, and is passed over when the interpreter looks for garbage as it ends.
+            gc.freeze()
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:

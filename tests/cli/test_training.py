@@ -234,6 +234,18 @@ def test_a_loss_of_ones_own_trains_beside_the_catalogue(lossbench: Lossbench, tm
     assert len(set(nll.values())) >= 5
 
 
+def test_garbage_is_looked_for_while_a_network_trains(lossbench: Lossbench, tmp_path: Path) -> None:
+    mine, told = tmp_path / "my_loss.py", tmp_path / "told"
+    mine.write_text(
+        "import gc\nfrom pathlib import Path\nimport torch.nn.functional as F\n\n"
+        "def looking(logits, target):\n"
+        f"    Path({str(told)!r}).write_text(str(gc.isenabled()))\n"
+        "    return F.cross_entropy(logits, target, reduction='none')\n"
+    )
+    assert lossbench("run", "digits-mlp", "-s", "epochs=1", "--loss", f"{mine}:looking").code == 0
+    assert told.read_text() == "True"
+
+
 def test_an_engine_that_is_not_installed_is_named_with_its_extra(
     lossbench: Lossbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
