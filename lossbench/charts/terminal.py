@@ -1,4 +1,8 @@
-"""A figure as text: braille curves, markers that tell series apart without colour, a legend above the picture."""
+"""A figure as text: braille curves, markers that tell series apart without colour, a legend above the picture.
+
+The canvas is imported where something is drawn on it: plotext reads its manual when it is imported, which takes longer
+than a heat map, the numbers of a figure or a whole chart's queries.
+"""
 
 import re
 import textwrap
@@ -6,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, zip_longest
 
-from lossbench.charts.canvas import Canvas, color_of, marker_of
 from lossbench.charts.figure import Cells, Figure, Panel
 from lossbench.charts.heat import heat_map
 from lossbench.charts.shorten import fewest, shortened
@@ -109,6 +112,8 @@ def _panel(panel: Panel, width: int, height: int, color: bool) -> list[str]:
     for mark in panel.marks:
         if isinstance(mark, Cells):
             return heading + heat_map(panel, mark, width, color)
+    from lossbench.charts.canvas import Canvas
+
     heading += _fold(panel.y.label, width) if panel.y.label else []
     return heading + Canvas(panel, width, max(_LEAST_HEIGHT - 1, height - len(heading))).lines(color)
 
@@ -126,6 +131,10 @@ def _numbered(panel: Panel) -> tuple[list[str], Panel]:
 
 def _legend(series: Sequence[str], width: int, color: bool) -> Iterator[str]:
     """Every named series with its sign, as many on a line as fit; a long name goes on below its beginning."""
+    if not any(series):
+        return
+    from lossbench.charts.canvas import color_of, marker_of
+
     line = ""
     used = 0
     for index, name in enumerate(series):

@@ -95,6 +95,25 @@ print(*{"torch", "pandas", "matplotlib"} & set(sys.modules))
     assert ended.stdout.split() == []
 
 
+def test_numbers_and_heat_maps_do_without_plotext(bench_home: Home, tmp_path: Path) -> None:
+    """It takes longer to import than these take to be made."""
+    look = """
+import sys
+from lossbench.cli import main
+try:
+    main()
+except SystemExit as ended:
+    print(ended.code or 0, "plotext" in sys.modules, file=sys.stderr)
+"""
+    wanted = {"ranks": False, "curves --out=a.csv": False, "curves": True}
+    for kind, imported in wanted.items():
+        arguments = ["plot", *kind.split(), "digits-mlp", "wine-linear", "--home", str(bench_home.root)]
+        ended = subprocess.run(
+            [sys.executable, "-c", look, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert ended.stderr.splitlines()[-1] == f"0 {imported}", kind
+
+
 @pytest.mark.parametrize("name", ["a.svg", "a.csv", "a.txt"])
 def test_out_writes_a_file_and_leaves_stdout_alone(name: str, plot: Plot, tmp_path: Path) -> None:
     code, out, err = plot("curves", "--out", tmp_path / name)
