@@ -132,7 +132,7 @@ def parse_duration(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    match = re.fullmatch(r"(?=\d)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", text)
     if match is None:
         raise UsageError(f"time {text!r}: write 90s, 30m, 3h or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
