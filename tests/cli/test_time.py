@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from lossbench.home import Home
-from tests.cli.test_signals import CLOCKED, Start, start, statuses
-from tests.watching import told
+from tests.cli.test_signals import CLOCKED, start, statuses
+from tests.watching import Start, told
 
 __all__ = ["start"]
 
