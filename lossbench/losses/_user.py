@@ -98,6 +98,8 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _file_of_module(module: str, name: str) -> Path:
+    if "/" in module:
+        raise UsageError(f"loss {name}: {module} is no Python file; its name must end with .py")
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError) as error:

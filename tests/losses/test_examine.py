@@ -264,6 +264,7 @@ def test_a_file_that_does_not_import(tmp_path, code, part):
     ("text", "part"),
     [
         ("./not_there.py:f", "cannot read not_there.py: No such file"),
+        ("./my_loss.txt:f", "./my_loss.txt is no Python file"),
         ("not_installed_anywhere:f", "no module 'not_installed_anywhere' is installed"),
         ("math:sqrt", "no Python source"),
         ("./own.py:", "not of the form"),
