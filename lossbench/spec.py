@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from lossbench.errors import UsageError
 
 __all__ = [
+    "LARGEST_COUNT",
     "NUMBERS_VERSION",
     "DataSpec",
     "LossRef",
@@ -35,6 +36,9 @@ __all__ = [
 
 NUMBERS_VERSION = 1
 """Raised when the same spec comes to mean other numbers, so that old and new results never share a key."""
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest seed and number of epochs that `lossbench.events` reads back."""
 
 _DOCUMENTATION = {"documentation": True}
 
@@ -186,7 +190,7 @@ class Preset:
     cites: tuple[str, ...] = field(default=(), metadata=_DOCUMENTATION)
     data: DataSpec
     model: ModelSpec
-    epochs: Annotated[int, Ge(1)]
+    epochs: Annotated[int, Ge(1), Le(LARGEST_COUNT)]
     batch_size: Annotated[int, Ge(1)]
     optimizer: OptimizerSpec
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -221,7 +225,7 @@ class RunSpec:
 
     preset: Preset
     loss: LossRef
-    seed: Annotated[int, Ge(0), Le(2**31 - 1)]
+    seed: Annotated[int, Ge(0), Le(LARGEST_COUNT)]
     numbers_version: int
 
     @property

@@ -10,7 +10,16 @@ from lossbench import cohort, presets, suites
 from lossbench.errors import UsageError
 from lossbench.events import Event
 from lossbench.executors import Executor, Group
-from lossbench.spec import NUMBERS_VERSION, DataSpec, LossRef, ModelSpec, Preset, RunSpec, parse_assignment
+from lossbench.spec import (
+    LARGEST_COUNT,
+    NUMBERS_VERSION,
+    DataSpec,
+    LossRef,
+    ModelSpec,
+    Preset,
+    RunSpec,
+    parse_assignment,
+)
 from lossbench.store.queries import Cell, RunDetail
 
 __all__ = [
@@ -27,6 +36,9 @@ __all__ = [
 ]
 
 _SUITE = "suite:"
+
+MOST_SEEDS = 100_000
+"""More than anybody trains, and few enough to be listed."""
 
 
 Action = Literal["start", "resume", "keep", "leave"]
@@ -78,16 +90,22 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `5` as the seeds 0 to 4, and `0,3,5-9` or `7,` as a list.
 
     Raises:
-        UsageError: the text is neither, or names a seed twice.
+        UsageError: the text is neither, or names a seed twice, or too many.
     """
-    if text.isdecimal() and int(text):
+    many = UsageError(f"seeds {text!r} are more than the {MOST_SEEDS:,} that one sweep takes")
+    if re.fullmatch(r"0*[1-9]\d{0,9}", text):
+        if int(text) > MOST_SEEDS:
+            raise many
         return tuple(range(int(text)))
     seeds: list[int] = []
     for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part.strip())
         if match is None or text.isdecimal():
             raise UsageError(f"seeds {text!r}: write a count such as 5, or a list such as 0,3,5-9")
-        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
+        span = range(int(match[1]), int(match[2] or match[1]) + 1)
+        if len(seeds) + len(span) > MOST_SEEDS:
+            raise many
+        seeds += span
     if not seeds:
         raise UsageError(f"seeds {text!r} names no seed; write a count such as 5, or a list such as 0,3,5-9")
     if len(set(seeds)) < len(seeds):
@@ -109,7 +127,13 @@ def expand(names: Iterable[str], overrides: Sequence[str], grid: Sequence[str]) 
 
 
 def cells(experiments: Iterable[Preset], losses: Sequence[LossRef], seeds: Sequence[int]) -> list[RunSpec]:
-    """The product of presets, losses and seeds, seed by seed, so that an early stop leaves complete pairs."""
+    """The product of presets, losses and seeds, seed by seed, so that an early stop leaves complete pairs.
+
+    Raises:
+        UsageError: a seed is beyond the largest.
+    """
+    if seeds and max(seeds) > LARGEST_COUNT:
+        raise UsageError(f"seed {max(seeds)} is too large; the largest is {LARGEST_COUNT}")
     chosen = list(experiments)
     return [
         RunSpec(preset=preset, loss=loss, seed=seed, numbers_version=NUMBERS_VERSION)

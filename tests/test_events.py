@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from lossbench.events import (
     now,
     to_json,
 )
+from lossbench.spec import LARGEST_COUNT
 
 AT = "2026-01-01T00:00:00.000001+00:00"
 SPEC = {"preset": {"name": "toy", "epochs": 2}, "loss": {"text": "ce"}, "seed": 0}
@@ -51,6 +53,12 @@ def kind_of(event: Event) -> str:
 
 def through_json(event: Event) -> Event:
     return from_json(json.loads(json.dumps(to_json(event), allow_nan=False)))
+
+
+def test_the_largest_seed_and_number_of_epochs_that_may_be_asked_for_are_read_back() -> None:
+    spec = SPEC | {"preset": {"name": "toy", "epochs": LARGEST_COUNT}, "seed": LARGEST_COUNT}
+    asked = replace(STARTED, spec=spec)
+    assert through_json(asked) == asked
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=kind_of)
@@ -91,7 +99,7 @@ BAD_FIELDS = [
     ("epoch", 0),
     ("epoch", True),
     ("epoch", 1.5),
-    ("epoch", 2**31),
+    ("epoch", LARGEST_COUNT + 1),
     ("metrics", {"test/nll": True}),
     ("metrics", {"test/nll": "1.5"}),
     ("metrics", {"test/nll": 10**400}),

@@ -17,7 +17,9 @@ def test_seeds_are_a_count_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "five", "1,1", "3-1", "1..4", ",", "2,x"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "five", "1,1", "3-1", "1..4", ",", "2,x", "100001", "0-100000", "9" * 5000]
+)
 def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="seeds"):
         parse_seeds(text)

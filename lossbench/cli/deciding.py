@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Until", "sweep_until"]
 
-FEWEST = 5
+FEWEST, MOST = 5, 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,9 @@ class Until:
     ] = None
     max_seeds: Annotated[
         int | None,
-        typer.Option("--max-seeds", min=FEWEST, metavar="N", help="With --until: at most N seeds.", show_default="30"),
+        typer.Option(
+            "--max-seeds", min=FEWEST, max=MOST, metavar="N", help="With --until: at most N seeds.", show_default="30"
+        ),
     ] = None
     baseline: Annotated[
         str | None,

@@ -119,6 +119,8 @@ def _knobs(name: str, function: Callable[..., Tensor]) -> dict[str, Source]:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             positional += 1
         elif parameter.kind is parameter.KEYWORD_ONLY:
+            if not re.fullmatch(r"[A-Za-z0-9_]{1,100}", parameter.name):
+                raise UsageError(f"loss {name}: knob {parameter.name} has to be named by at most 100 letters of ASCII")
             default = parameter.default
             if isinstance(default, bool):
                 knobs[parameter.name] = Fixed(default, SWITCH)

@@ -60,6 +60,10 @@ def no_default(logits, target, *, gamma):
     return logits[:, 0]
 
 
+def umlaut(logits, target, *, größe=1.0):
+    return logits[:, 0] * größe
+
+
 def only_logits(logits):
     return logits[:, 0]
 '''
@@ -217,6 +221,7 @@ def test_several_steps_are_not_examined():
         ("nan", "not finite on ordinary logits"),
         ("missing", "there is no function missing; found: coupled, held"),
         ("no_default", "knob gamma needs a number, true or false as its default"),
+        ("umlaut", "knob größe has to be named by at most 100 letters of ASCII"),
         ("only_logits", "expected a function (logits, target, *, knobs), got 1 positional"),
         ("naive:gama=2", "did you mean 'gamma'?"),
     ],
