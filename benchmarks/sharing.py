@@ -39,8 +39,8 @@ SPINNING = {"GOMP_SPINCOUNT": "300000"}
 """What libgomp does where nobody has chosen."""
 
 SWEEPS = {
-    "digits-mlp": ("-s", "epochs=400", "--seeds", "36"),
-    "digits-cnn": ("--seeds", "8"),
+    "digits-mlp": ("-s", "epochs=1200", "--seeds", "36"),
+    "digits-cnn": ("--seeds", "16"),
     "cifar100-resnet20-mixing": ("-s", "epochs=2", "-s", "data.limit=2560", "--seeds", "6"),
 }
 
@@ -138,7 +138,7 @@ def main() -> None:
     )
     parts = asked.part or ("runs", "sweeps")
     if "runs" in parts:
-        side_by_side("digits-cnn", ("-s", "epochs=60"), asked, cores)
+        side_by_side("digits-cnn", ("-s", "epochs=30"), asked, cores)
     for preset in (asked.preset or SWEEPS) if "sweeps" in parts else ():
         sweeps(preset, SWEEPS[preset], asked, cores)
 
