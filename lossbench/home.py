@@ -60,11 +60,24 @@ class Home:
 
 
 def find_home(named: str | Path | None = None) -> Home:
-    """The home the user named, else `LOSSBENCH_HOME`, else the nearest `.lossbench` upwards, else one here."""
+    """The home the user named, else `LOSSBENCH_HOME`, else the nearest `.lossbench` upwards, else one here.
+
+    Raises:
+        StoreError: its name is not UTF-8.
+    """
+    root = _root(named)
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(root).decode(errors="backslashreplace")
+        raise StoreError(
+            f"{name} is no name in UTF-8, as DuckDB wants it; name another folder with --home or LOSSBENCH_HOME"
+        ) from None
+    return Home(root)
+
+
+def _root(named: str | Path | None) -> Path:
     if chosen := named or os.environ.get("LOSSBENCH_HOME"):
-        return Home(Path(chosen).expanduser().absolute())
+        return Path(chosen).expanduser().absolute()
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / FOLDER).is_dir():
-            return Home(folder / FOLDER)
-    return Home(here / FOLDER)
+    return next((each / FOLDER for each in (here, *here.parents) if (each / FOLDER).is_dir()), here / FOLDER)

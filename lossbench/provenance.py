@@ -36,10 +36,15 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "tf32": devices.rounds_to_tf32(device),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "command": sys.argv,
-        "cwd": str(Path.cwd()),
+        "command": list(map(_readable, sys.argv)),
+        "cwd": _readable(str(Path.cwd())),
         **processes.identity(),
     }
+
+
+def _readable(text: str) -> str:
+    """The text, with what is no UTF-8 in a name of the file system spelled out: JSON could not be read back."""
+    return os.fsencode(text).decode(errors="backslashreplace")
 
 
 @cache

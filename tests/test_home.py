@@ -44,6 +44,11 @@ def test_a_named_home_beats_the_variable_and_the_variable_the_search(
     assert find_home("~/runs").root == tmp_path / "runs"
 
 
+def test_a_home_that_duckdb_could_not_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"runs\\xff is no name in UTF-8"):
+        find_home(tmp_path / "runs\udcff")
+
+
 def test_places_inside_a_home_stay_inside(tmp_path: Path) -> None:
     home = Home(tmp_path)
     for place in (home.store, home.lock, home.journals, home.checkpoints, home.checkpoint("abc")):

@@ -15,7 +15,7 @@ from lossbench import __version__, cores
 from lossbench.cli import terminal
 from lossbench.cli.limits import check_open_files
 from lossbench.cli.sections import SOON_DONE, ReaderGoneError, Sections, load
-from lossbench.errors import ExitCode, LossbenchError
+from lossbench.errors import ExitCode, LossbenchError, UsageError
 
 if TYPE_CHECKING:
     from lossbench.render import Document, Table
@@ -165,10 +165,23 @@ def _refuse(message: str) -> None:
         terminal.complain(message[0].lower() + message[1:])
 
 
+def _check_text(words: list[str]) -> None:
+    """
+    Raises:
+        UsageError: one of the words is not UTF-8, and what is recorded of it could not be read back.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{os.fsencode(word).decode(errors='backslashreplace')} is no text in UTF-8") from None
+
+
 def main() -> None:
     """Run the command line; what is wrong with it becomes one line on stderr and an exit code."""
     try:
         check_open_files()
+        _check_text(sys.argv[1:])
         cores.patiently()
         if SOON_DONE.intersection(sys.argv[1:2]):
             # What is imported stays; looking for garbage among it takes more than a tenth of such a command's time.

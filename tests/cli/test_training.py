@@ -215,6 +215,17 @@ def test_other_durations_are_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_run_from_a_folder_that_is_no_text_is_kept(
+    lossbench: Lossbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bytes\udcff"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert lossbench("run", "iris-linear", "-s", "epochs=1").code == 0
+    rows = json.loads(lossbench("show", "--env", "--format", "json").out)["rows"]
+    assert [row["value"] for row in rows if row["name"] == "cwd"] == [f"{tmp_path}/bytes\\xff"]
+
+
 def test_a_loss_of_ones_own_trains_beside_the_catalogue(lossbench: Lossbench, tmp_path: Path) -> None:
     mine = tmp_path / "my_loss.py"
     mine.write_text(

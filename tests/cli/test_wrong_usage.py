@@ -19,6 +19,7 @@ from tests.cli.conftest import Lossbench
         ("store chek", "no such command 'chek'. Did you mean 'check'?"),
         ("diff", "missing argument 'RUN'"),
         ("ls --format yaml", "'yaml' is not one of 'table'"),
+        ("set @last --note \udcff", "\\xff is no text in UTF-8"),
     ],
 )
 def test_wrong_usage_is_one_line(lossbench: Lossbench, line: str, said: str) -> None:
