@@ -67,6 +67,16 @@ def test_values_are_shown_with_the_precision_and_signs_of_their_kind() -> None:
     assert CELLS[2][4:7] == ["-0.40", "nan", "<0.0001"]
 
 
+def test_what_would_steer_a_terminal_is_shown_as_such() -> None:
+    noted = "two\nlines \x1b[31mred\x07"
+    table = Table(name="notes", columns=(Column(key="note", title="note"),), rows=((noted,),), title=noted)
+    for width in (None, 80):
+        drawn = render.table(table, "table", width=width, color=False)
+        assert drawn.replace("\n", "").isprintable()
+        assert "two lines \N{REPLACEMENT CHARACTER}[31mred" in drawn
+    assert json.loads(draw(table, "json"))["rows"] == [{"note": noted}]
+
+
 def cells_of(text: str, format: str) -> list[list[str]]:
     """The header and the rows of a Markdown or LaTeX table, as they were before they were escaped."""
     if format == "md":

@@ -6,7 +6,7 @@ from typing import Any
 
 from lossbench.render.values import Column
 
-__all__ = ["MISSING", "clock", "machine", "shown"]
+__all__ = ["MISSING", "clock", "machine", "printable", "shown"]
 
 MISSING = "-"
 
@@ -26,7 +26,17 @@ def shown(column: Column, value: object) -> str:
             return _number(column, value)
         case str() if column.kind == "time":
             return shown(column, datetime.fromisoformat(value))
-    return " ".join(str(value).split())
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text on one line, without what would steer a terminal."""
+    line = " ".join(text.split())
+    return (
+        line
+        if line.isprintable()
+        else "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    )
 
 
 def machine(value: object) -> Any:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rich.cells import cell_len
 
+from lossbench.render.cells import printable
 from lossbench.render.formats import visible
 from lossbench.render.layout import GAP, fit, fold, lift_shared, natural_widths, total
 from lossbench.render.values import Column, Document, Item, Line, Table, Tone
@@ -22,7 +23,7 @@ def plain_table(table: Table) -> str:
     """Aligned columns for a pipe: one line per row, as wide as it takes."""
     columns, cells = visible(table)
     widths = natural_widths(columns, cells)
-    lines = [table.title] if table.title else []
+    lines = [printable(table.title)] if table.title else []
     for row in ([column.header for column in columns], *cells):
         lines.append((" " * GAP).join(map(_padded, columns, row, widths)).rstrip())
     return "".join(f"{line}\n" for line in lines)
@@ -35,7 +36,7 @@ def screen_table(table: Table, *, width: int, color: bool) -> str:
     panels below; where not even two columns fit, each row becomes a block of lines.
     """
     columns, cells = visible(table)
-    lines = [_painted(part, "bold", color) for part in fold(table.title, width)] if table.title else []
+    lines = [_painted(part, "bold", color) for part in fold(printable(table.title), width)] if table.title else []
     if not cells:
         return _joined([*lines, _painted("no rows", "dim", color)])
     if total(natural_widths(columns, cells)) > width:
