@@ -78,6 +78,7 @@ class How:
         typer.Option(
             "--threads",
             min=1,
+            max=1024,
             metavar="N",
             help="CPU threads per process. [default: by the size of the network]",
             show_default=False,

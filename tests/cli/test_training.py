@@ -154,6 +154,7 @@ def test_a_diverging_loss_is_a_finding(lossbench: Lossbench) -> None:
         (("run", "digits-mlp", "--seed", str(2**31)), 2, "seed 2147483648 is too large; the largest is 2147483647"),
         (("run", "digits-mlp", "-s", f"epochs={2**31}"), 2, "less than or equal to 2147483647"),
         (("sweep", "digits-mlp", "--until", "decided", "--max-seeds", "1000"), 2, "less than or equal to 300"),
+        (("run", "digits-mlp", "--threads", "99999"), 2, "less than or equal to 1024"),
         (("sweep", "digits-mlp", "--seeds", "0"), 2, "seeds '0'"),
         (("sweep", "digits-mlp", "--gpus", "97"), 2, "there is no GPU '97' here"),
         (("sweep", "digits-mlp", "--gpus", "0", "--device", "cpu"), 2, "leave one out"),
