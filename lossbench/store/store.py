@@ -114,10 +114,10 @@ class Store:
     def _tell_the_dead(self) -> None:
         # The view is made of all runs; most stores have none that could be running.
         running = self.rows(_RUNNING) if self.rows(_WITHOUT_AN_END) else []
-        lost = [run for run, *writer in running if alive(writer) is False]
-        ((database,),) = self.rows("SELECT current_database()")
-        self.rows("CREATE TEMP TABLE lost AS SELECT unnest($lost::VARCHAR[]) AS run_id", {"lost": lost})
-        self.rows(_LOST.format(database=database))
+        if lost := [run for run, *writer in running if alive(writer) is False]:
+            ((database,),) = self.rows("SELECT current_database()")
+            self.rows("CREATE TEMP TABLE lost AS SELECT unnest($lost) AS run_id", {"lost": lost})
+            self.rows(_LOST.format(database=database))
 
 
 def first_line(error: duckdb.Error) -> str:
