@@ -370,7 +370,7 @@ def test_csv_holds_every_drawn_number(name: str, tmp_path: Path) -> None:
                 case Line() | Points():
                     drawn += len(mark.x)
                 case Box():
-                    drawn += 5
+                    drawn += 2
                 case Bars():
                     drawn += len(mark.heights)
                 case Cells():
@@ -382,6 +382,11 @@ def test_csv_holds_every_drawn_number(name: str, tmp_path: Path) -> None:
         own = [row for row in rows if row["series"] == "adaptive"]
         assert [float(row["y"]) for row in own] == rising(1).y.tolist()
         assert [float(row["low"]) for row in own] == (rising(1).y - 2).tolist()
+    if name == "forest":
+        of_box = {
+            row["mark"]: (row["low"], row["x"], row["high"]) for row in rows if row["mark"] in ("quartiles", "range")
+        }
+        assert of_box == {"quartiles": ("-1.0", "0.0", "0.5"), "range": ("-2.0", "0.0", "1.0")}
 
 
 def test_txt_is_the_picture_of_a_terminal(tmp_path: Path) -> None:

@@ -25,8 +25,14 @@ def _rows(figure: Figure) -> Iterator[_Row]:
     for panel in figure.panels:
         name = panel.title or panel.y.label or panel.x.label
         for mark in panel.marks:
+            series = _series(figure, mark)
+            if isinstance(mark, Box):
+                y = _category(panel.y.names, mark.y)
+                yield name, series, "quartiles", mark.median, y, mark.quarter, mark.three_quarters
+                yield name, series, "range", mark.median, y, mark.low, mark.high
+                continue
             for x, y, low, high in _values(panel, mark):
-                yield name, _series(figure, mark), type(mark).__name__.lower(), x, y, low, high
+                yield name, series, type(mark).__name__.lower(), x, y, low, high
 
 
 def _series(figure: Figure, mark: Mark) -> str:
@@ -40,10 +46,6 @@ def _values(panel: Panel, mark: Mark) -> Iterator[tuple[float | str, float | str
             for index in range(len(mark.x)):
                 y = _category(panel.y.names, float(mark.y[index]))
                 yield float(mark.x[index]), y, _at(mark.low, index), _at(mark.high, index)
-        case Box():
-            y = _category(panel.y.names, mark.y)
-            for value in (mark.low, mark.quarter, mark.median, mark.three_quarters, mark.high):
-                yield value, y, None, None
         case Bars():
             for index, height in enumerate(mark.heights):
                 low, high = float(mark.edges[index]), float(mark.edges[index + 1])
