@@ -196,6 +196,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(ExitCode.INTERRUPTED)
+    except RuntimeError as error:
+        # What DuckDB makes of a KeyboardInterrupt that comes while it is at work.
+        if str(error) != "Query interrupted":
+            raise
+        sys.exit(ExitCode.INTERRUPTED)
     except ReaderGoneError:
         # Leave as quietly as other Unix programs do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
