@@ -47,28 +47,45 @@ def draw_critical_difference(store: Store, request: Request) -> Figure:
 
 
 def draw_profile(store: Store, request: Request) -> Figure:
-    """Dolan-More profiles: the share of presets on which a loss comes within a factor of the best."""
-    ranking = _ranking(compared(store, request))
-    # A little past the last step, so that every curve is seen to arrive.
-    last = 1 + 1.05 * (max(steps[-1][0] for steps in ranking.error_profiles) - 1)
-    marks = []
-    for index, steps in enumerate(ranking.error_profiles):
-        # From (1, 0) up: a loss that is nowhere best begins at zero.
-        tau, share = (
-            np.array([first, *part]) for first, part in zip((1.0, 0.0), zip(*steps, strict=True), strict=True)
-        )
-        x = np.append(np.repeat(tau, 2)[1:], last)
-        marks.append(Line(series=index, x=x, y=100 * np.repeat(share, 2)))
-    panel = Panel(
-        x=Axis(title="error relative to the best loss of the preset", log=request.log_x),
-        y=Axis(title="presets within that factor", unit="%", limits=(0.0, 105.0)),
-        marks=tuple(marks),
-    )
+    """Dolan-More profiles: the share of presets on which a loss comes within a factor of the best.
+
+    Raises:
+        NothingFound: the values of a metric have no ratios, since they may be zero or below.
+    """
+    found = compared(store, request)
+    ranking = _ranking(found)
+    drawn = {
+        "error relative to the best loss of the preset": ranking.error_profiles,
+        "accuracy relative to the best loss of the preset": ranking.accuracy_profiles,
+    }
+    panels = tuple(_profiles(profiles, title, log=request.log_x) for title, profiles in drawn.items() if profiles)
+    if not panels:
+        title = found.panels[0].measure.title
+        raise NothingFound(f"profiles are of ratios, which {title} has none of; choose --metric top1_err, for one")
     return Figure(
         title=f"performance profiles of {len(ranking.losses)} losses over {ranking.presets} presets",
-        panels=(panel,),
+        panels=panels,
         series=ranking.losses,
-        caption=caption_of("Dolan-More profiles of the means over seeds; higher and further left is better", request),
+        caption=caption_of("Dolan-More profiles of the means over seeds; higher and nearer to 1 is better", request),
+    )
+
+
+def _profiles(profiles: Sequence[Sequence[tuple[float, float]]], title: str, *, log: bool) -> Panel:
+    """The steps of every loss from factor 1 on, which is the best one."""
+    farthest = max((steps[-1][0] for steps in profiles if steps), key=lambda factor: abs(factor - 1), default=1.0)
+    # A little past the last step, so that every curve is seen to arrive.
+    last = 1 + 1.05 * (farthest - 1)
+    marks = []
+    for index, steps in enumerate(profiles):
+        # From (1, 0) up: a loss that is nowhere best begins at zero.
+        factors, shares = np.array([(1.0, 0.0), *steps]).T
+        x, y = np.append(np.repeat(factors, 2)[1:], last), 100 * np.repeat(shares, 2)
+        rightwards = slice(None) if last >= 1 else slice(None, None, -1)
+        marks.append(Line(series=index, x=x[rightwards], y=y[rightwards]))
+    return Panel(
+        x=Axis(title=title, log=log),
+        y=Axis(title="presets within that factor", unit="%", limits=(0.0, 105.0)),
+        marks=tuple(marks),
     )
 
 

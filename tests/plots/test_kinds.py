@@ -62,6 +62,27 @@ def test_curves_are_means_with_t_intervals(bench: Store) -> None:
     assert (line.high - line.low)[-1] == pytest.approx(2 * half)
 
 
+def test_profiles_are_of_errors_and_of_accuracies(bench: Store) -> None:
+    figure = plots.figure("profile", bench, TWO)
+    of_errors, of_accuracies = figure.panels
+    assert all(mark.x.min() == 1 for mark in of_errors.marks)
+    assert all(mark.x.max() == 1 for mark in of_accuracies.marks)
+    # On each preset some loss is the best, and at the far end every loss has arrived on all presets.
+    best = [sum(mark.y[mark.x == 1].max() for mark in panel.marks) for panel in figure.panels]
+    assert all(share >= 100 for share in best)
+    assert {mark.y[-1] for mark in of_errors.marks} == {mark.y[0] for mark in of_accuracies.marks} == {100}
+
+
+def test_profiles_of_a_metric_without_an_accuracy_are_of_errors_alone(bench: Store) -> None:
+    (panel,) = plots.figure("profile", bench, replace(TWO, metrics=("nll",))).panels
+    assert "error" in panel.x.title
+
+
+def test_profiles_need_ratios(bench: Store) -> None:
+    with pytest.raises(NothingFound, match="profiles are of ratios"):
+        plots.figure("profile", bench, replace(TWO, metrics=("train/samples_per_second",)))
+
+
 def test_bands_of_every_kind(bench: Store) -> None:
     found = np.array(list(finals(bench, "digits-mlp", "ce").values()))
     (sd,) = lines(plots.figure("curves", bench, replace(ONE, band="sd")), "ce")
