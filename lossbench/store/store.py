@@ -106,10 +106,26 @@ class Store:
                 raise UsageError(f"write one SQL statement, not {len(statements)}")
             if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
                 raise UsageError("only statements that read are allowed here, such as SELECT, DESCRIBE or SHOW TABLES")
-            result = self.connection.execute(statements[0])
-            return Rows(tuple(column[0] for column in result.description or ()), result.fetchall())
+            return self._answer(statements[0])
         except duckdb.Error as error:
             raise UsageError(f"SQL: {first_line(error)}") from error
+
+    def _answer(self, statement: duckdb.Statement) -> Rows:
+        """What a statement returns that may take for ever; Ctrl-C, which DuckDB does not look for, ends it."""
+        # Of all that ask a store only this needs it.
+        from concurrent.futures import ThreadPoolExecutor
+
+        def answer() -> Rows:
+            result = self.connection.execute(statement)
+            return Rows(tuple(column[0] for column in result.description or ()), result.fetchall())
+
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(answer)
+            try:
+                return asked.result()
+            except KeyboardInterrupt:
+                self.connection.interrupt()
+                raise
 
     def _tell_the_dead(self) -> None:
         # The view is made of all runs; most stores have none that could be running.

@@ -54,6 +54,20 @@ def test_the_first_signal_ends_a_run_in_good_order(home: Home, start: Start, num
     assert epochs == list(range(1, len(epochs) + 1))
 
 
+def test_ctrl_c_ends_a_question_that_takes_for_ever(start: Start) -> None:
+    process = start("sql", "SELECT sum(sin(i)) FROM range(1000000000000) AS numbers(i)", stderr=subprocess.PIPE)
+
+    def processor_seconds() -> float:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # More than it takes until the question is asked.
+    until(lambda: processor_seconds() > 5, process=process)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
 def test_the_live_screen_is_whole_after_the_first_signal_and_gone_after_the_run(home: Home, start: Start) -> None:
     controller, terminal = pty.openpty()
     process = start("run", *LONG[:-1], stderr=terminal)
