@@ -31,7 +31,7 @@ def start(home):
     [
         (("--gpus", "7"), "there is no GPU '7' here; none is"),
         (("--engine", "ray", "--address", "127.0.0.1:1"), "no Ray cluster answers at 127.0.0.1:1"),
-        (("--engine", "ray", "--threads", "9999"), "no node has the 9999 CPUs and 0 GPUs of one cell"),
+        (("--engine", "ray", "--threads", "999"), "no node has the 999 CPUs and 0 GPUs of one cell"),
         (("--engine", "slurm"), "there is no SLURM here"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
