@@ -21,7 +21,7 @@ from pathlib import Path
 
 __all__ = ["Claim", "Sharing", "crowded", "part", "patiently", "sharing"]
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 """How long a process that came or went may go unnoticed."""
 
 TURN_SECONDS = 0.1
@@ -54,7 +54,7 @@ class Sharing:
     """How a process gets on with others on its cores; by default it does nothing about them."""
 
     look: Callable[[], None] = lambda: None
-    """To be called between batches: sees, at most once a second, who else trains here, moves this process, and where
+    """To be called between batches: sees, a few times a second, who else trains here, moves this process, and where
     they take turns, waits for the next."""
     rest: Callable[[], None] = lambda: None
     """To be called before work that leaves the cores idle, such as writing to disk: a turn ends early."""
