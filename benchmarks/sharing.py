@@ -138,7 +138,7 @@ def main() -> None:
     )
     parts = asked.part or ("runs", "sweeps")
     if "runs" in parts:
-        side_by_side("digits-cnn", ("-s", "epochs=30"), asked, cores)
+        side_by_side("digits-cnn", ("-s", "epochs=80"), asked, cores)
     for preset in (asked.preset or SWEEPS) if "sweeps" in parts else ():
         sweeps(preset, SWEEPS[preset], asked, cores)
 
