@@ -16,7 +16,7 @@ WARM_UP = 2
 
 def pace(group: Group, settings: Settings, ready: Callable[[], None] = lambda: None) -> float:
     """Cell epochs per second of a group that trains in this process; `ready` is called before the clock starts."""
-    # Whoever starts workers to try them has no use for torch, and a worker sets its signals before torch loads.
+    # A worker imports this before it sets its signals, and torch takes seconds to load.
     from lossbench.experiment import rehearse
 
     began, taken, count = 0.0, 0.0, 0

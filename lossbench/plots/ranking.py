@@ -61,7 +61,7 @@ def draw_profile(store: Store, request: Request) -> Figure:
     panels = tuple(_profiles(profiles, title, log=request.log_x) for title, profiles in drawn.items() if profiles)
     if not panels:
         title = found.panels[0].measure.title
-        raise NothingFound(f"profiles are of ratios, which {title} has none of; choose --metric top1_err, for one")
+        raise NothingFound(f"profiles are of ratios, which {title} has none of; choose --metric top1_acc, for one")
     return Figure(
         title=f"performance profiles of {len(ranking.losses)} losses over {ranking.presets} presets",
         panels=panels,

@@ -63,7 +63,7 @@ def test_curves_are_means_with_t_intervals(bench: Store) -> None:
 
 
 def test_profiles_are_of_errors_and_of_accuracies(bench: Store) -> None:
-    figure = plots.figure("profile", bench, TWO)
+    figure = plots.figure("profile", bench, replace(TWO, metrics=("top1_acc",)))
     of_errors, of_accuracies = figure.panels
     assert all(mark.x.min() == 1 for mark in of_errors.marks)
     assert all(mark.x.max() == 1 for mark in of_accuracies.marks)
@@ -79,7 +79,7 @@ def test_profiles_of_a_metric_without_an_accuracy_are_of_errors_alone(bench: Sto
 
 
 def test_profiles_need_ratios(bench: Store) -> None:
-    with pytest.raises(NothingFound, match="profiles are of ratios"):
+    with pytest.raises(NothingFound, match="throughput has none of; choose --metric top1_acc"):
         plots.figure("profile", bench, replace(TWO, metrics=("train/samples_per_second",)))
 
 
